@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Where cluster objects come from: the contract between a datastore (agent/source/) and the rest.
+ *
+ * A source delivers typed events to one sink, on the event loop's thread. First it sends every object that
+ * exists, then SYNCED once; afterwards changes as they happen. An UPSERT that changes nothing is not sent. A
+ * source that lost touch (folder gone, API down) keeps silent about its objects: nothing is deleted because
+ * it can't be seen. After a relist it sends only differences.
+ *
+ * An INVALID event reports a malformed object: the last valid version stays in force. `obj` is NULL, `key`
+ * names the object as far as it is known, `where` is FILE:LINE or a URL, `text` one clear sentence. INVALID
+ * with an empty text takes back an earlier report for the same `where` scope (see weft_event.scope).
+ */
+#ifndef WEFT_SOURCE_H
+#define WEFT_SOURCE_H
+
+#include <uv.h>
+
+#include "weft/err.h"
+#include "weft/object.h"
+
+enum weft_event_type { WEFT_EV_UPSERT, WEFT_EV_DELETE, WEFT_EV_SYNCED, WEFT_EV_INVALID };
+
+struct weft_event {
+	enum weft_event_type type;
+	enum weft_kind kind;     /* UPSERT, DELETE */
+	const char *key;         /* UPSERT, DELETE; INVALID where known, else NULL */
+	struct weft_object *obj; /* UPSERT: ownership passes to the sink */
+	const char *
+	        scope; /* INVALID: the file (or collection) the report stands for; one report set per scope */
+	const char *where, *text;
+};
+
+typedef void (*weft_sink_fn)(void *ctx, const struct weft_event *ev);
+
+/* Outcome of an asynchronous write; err is NULL on success. -EEXIST: somebody else owns it. */
+typedef void (*weft_write_done_fn)(void *ctx, const struct weft_err *err);
+
+struct weft_source;
+
+struct weft_source_ops {
+	/* Begin delivering events; returns 0 or a negative errno when the source can never work (bad path).
+	 */
+	int (*start)(struct weft_source *s, weft_sink_fn sink, void *ctx, struct weft_err *err);
+	/* Claim a block for a node: exclusive. done is called later, on the loop. The object also arrives as
+	 * an event. */
+	void (*claim_block)(struct weft_source *s, const struct weft_prefix *cidr, const char *node,
+	                    const char *pool, weft_write_done_fn done, void *ctx);
+	/* Release a block, only if it still belongs to node. */
+	void (*release_block)(struct weft_source *s, const struct weft_prefix *cidr, const char *node,
+	                      weft_write_done_fn done, void *ctx);
+	/* {"kind":"directory","path":...,"synced":true,...} for `weftctl status`; a cJSON object owned by the
+	 * caller. */
+	struct cJSON *(*describe)(struct weft_source *s);
+	void (*free)(struct weft_source *s);
+};
+
+struct weft_source {
+	const struct weft_source_ops *ops;
+};
+
+#endif
