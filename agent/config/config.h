@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The configuration file of weftd, docs/reference/config.md.
+ *
+ * One fixed-size struct without pointers: copy it, keep it, nothing to release. Every value in it is
+ * validated; paths are absolute, without a trailing '/', of [A-Za-z0-9/._+@:,=~-] only, so that they can go
+ * into BIRD's configuration, a conflist or a log as they are.
+ */
+#ifndef WEFT_CONFIG_H
+#define WEFT_CONFIG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft/buf.h"
+#include "weft/err.h"
+#include "weft/log.h"
+#include "weft/object.h"
+
+#define WEFT_CONFIG_DEFAULT "/etc/weft/weft.yaml"
+#define WEFT_CONFIG_MAX     ((size_t)256 << 10) /* bytes of a configuration file */
+
+#define WEFT_PATH_MAX   192 /* a configured path with its NUL */
+#define WEFT_SOCKET_MAX 108 /* sockaddr_un.sun_path, see unix(7) */
+
+enum weft_datastore_kind { WEFT_DATASTORE_DIRECTORY };
+
+/* When BIRD restarts: fast = BFD, and a supervisor that starts it again at once; graceful = BGP graceful
+ * restart (RFC 4724), and BIRD runs with -R. docs/architecture.md, "BIRD", says why not both. */
+enum weft_restart_profile { WEFT_RESTART_FAST, WEFT_RESTART_GRACEFUL };
+
+#define WEFT_ROLE_NODE 0x1u
+
+struct weft_config_datastore {
+	enum weft_datastore_kind kind;
+	char path[WEFT_PATH_MAX];
+	uint64_t rescan_ms; /* list the folder again so often; 0 = only on network file systems */
+};
+
+struct weft_config_bird {
+	char config_dir[WEFT_PATH_MAX];
+	char socket[WEFT_SOCKET_MAX];
+	char templates[WEFT_PATH_MAX];
+	char binary[WEFT_PATH_MAX];
+	enum weft_restart_profile restart_profile;
+	uint64_t stale_routes_ms; /* how long BIRD's routes stay when BIRD is dead */
+};
+
+struct weft_config_cni {
+	char conf_dir[WEFT_PATH_MAX];
+	char bin_dir[WEFT_PATH_MAX];
+	uint32_t mtu; /* 0 = the underlay's minus encapsulation */
+};
+
+struct weft_config_ipam {
+	uint64_t cooldown_ms; /* before an address is used again */
+	uint32_t spare_addresses;
+	uint64_t release_empty_after_ms;
+};
+
+struct weft_config {
+	char node_name[WEFT_NAME_MAX + 1];
+	struct weft_config_datastore datastore;
+	char state_dir[WEFT_PATH_MAX];
+	char run_dir[WEFT_PATH_MAX]; /* run_dir/weftd.sock fits sockaddr_un */
+	struct weft_config_bird bird;
+	struct weft_config_cni cni;
+	struct weft_config_ipam ipam;
+	enum weft_log_level log_level;
+	unsigned roles; /* WEFT_ROLE_* */
+};
+
+/* One error, a sentence that begins with FILE:LINE. */
+typedef void (*weft_config_report_fn)(void *ctx, const char *text);
+
+/*
+ * Read and validate a file. Every error found is reported (report may be NULL); err holds the first one and
+ * how many more there are. `out` is written on success only.
+ */
+int weft_config_load(const char *path, struct weft_config *out, weft_config_report_fn report, void *ctx,
+                     struct weft_err *err);
+
+/* The same for text that was already read; `name` is what the reports call it. */
+int weft_config_parse(const char *name, const char *text, size_t len, struct weft_config *out,
+                      weft_config_report_fn report, void *ctx, struct weft_err *err);
+
+/* The effective configuration as YAML that weft_config_parse() accepts. */
+void weft_config_dump(const struct weft_config *config, struct weft_buf *out);
+
+#endif

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/source/fields.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "weft/object.h"
+
+#define SUGGEST_MAX 32 /* longest word that suggestions are made for */
+
+size_t weft_path_push(struct weft_decode_ctx *ctx, const char *key)
+{
+	size_t len = strlen(ctx->path);
+
+	/* %.64s: a key is as hostile as a value; the path is only text for people. */
+	snprintf(ctx->path + len, sizeof(ctx->path) - len, "%s%.64s", len ? "." : "", key);
+	return len;
+}
+
+size_t weft_path_push_index(struct weft_decode_ctx *ctx, size_t index)
+{
+	size_t len = strlen(ctx->path);
+
+	snprintf(ctx->path + len, sizeof(ctx->path) - len, "[%zu]", index);
+	return len;
+}
+
+void weft_path_pop(struct weft_decode_ctx *ctx, size_t len)
+{
+	ctx->path[len] = '\0';
+}
+
+int weft_decode_fail(struct weft_decode_ctx *ctx, const cJSON *at, const char *fmt, ...)
+{
+	char text[WEFT_ERR_TEXT];
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ctx->at = at;
+	r = ctx->path[0] ? weft_err_set(&ctx->err, EINVAL, "%s: %s", ctx->path, text)
+	                 : weft_err_set(&ctx->err, EINVAL, "%s", text);
+	if (ctx->report) {
+		if (!ctx->failed)
+			ctx->failed = r;
+		ctx->report(ctx);
+	}
+	return r;
+}
+
+const char *weft_json_type(const cJSON *v)
+{
+	if (!v || cJSON_IsNull(v))
+		return "nothing";
+	if (cJSON_IsBool(v))
+		return "a boolean";
+	if (cJSON_IsNumber(v))
+		return "a number";
+	if (cJSON_IsString(v))
+		return "a string";
+	return cJSON_IsArray(v) ? "a list" : "a mapping";
+}
+
+/* Levenshtein distance without regard to case; both at most SUGGEST_MAX long. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[SUGGEST_MAX + 1];
+	size_t n = strlen(b);
+
+	for (size_t j = 0; j <= n; j++)
+		row[j] = (unsigned)j;
+	for (size_t i = 0; a[i]; i++) {
+		unsigned diagonal = row[0];
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < n; j++) {
+			unsigned cost =
+			        diagonal + (tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]));
+			diagonal = row[j + 1];
+			cost = row[j] + 1 < cost ? row[j] + 1 : cost;
+			row[j + 1] = diagonal + 1 < cost ? diagonal + 1 : cost;
+		}
+	}
+	return row[n];
+}
+
+const char *weft_suggest(const char *text, const char *const *names)
+{
+	size_t len = strlen(text);
+	const char *best = NULL;
+	unsigned least = 3;
+
+	if (len > SUGGEST_MAX)
+		return NULL;
+	for (; *names; names++) {
+		unsigned d;
+		if (strlen(*names) > SUGGEST_MAX)
+			continue;
+		d = distance(text, *names);
+		if (d < least && d * 2 < strlen(*names)) { /* else "a" would suggest any short word */
+			least = d;
+			best = *names;
+		}
+	}
+	return best;
+}
+
+static int unknown_key(struct weft_decode_ctx *ctx, const struct weft_field_table *table, const cJSON *member)
+{
+	const char *names[64];
+	const char *hint;
+	size_t n = 0;
+	size_t len = strlen(ctx->path);
+	int r;
+
+	for (; n < table->n && n < 63; n++)
+		names[n] = table->fields[n].key;
+	names[n] = NULL;
+	hint = weft_suggest(member->string, names);
+	/* "unknown field spec.blocksize" reads better than "spec.blocksize: unknown field". */
+	char path[WEFT_FIELD_PATH];
+	memcpy(path, ctx->path, len + 1);
+	ctx->path[0] = '\0';
+	r = weft_decode_fail(ctx, member, "unknown field %s%s%.64s%s%s%s", path, len ? "." : "",
+	                     member->string, hint ? "; did you mean " : "", hint ? hint : "",
+	                     hint ? "?" : "");
+	memcpy(ctx->path, path, len + 1);
+	return r;
+}
+
+static const struct weft_field *find_field(const struct weft_field_table *table, const char *key)
+{
+	for (size_t i = 0; i < table->n; i++)
+		if (!strcmp(table->fields[i].key, key))
+			return &table->fields[i];
+	return NULL;
+}
+
+/* `seen` has a bit for each row: yaml.c refuses duplicate keys, but cJSON's parser does not, and a decoder
+ * that runs twice for one field would lose or overrun what it built. */
+static int decode_member(struct weft_decode_ctx *ctx, const struct weft_field_table *table,
+                         const cJSON *member, uint64_t *seen, void *base)
+{
+	const struct weft_field *field = find_field(table, member->string);
+	uint64_t bit;
+	size_t len;
+	int r;
+
+	if (!field)
+		return table->lenient ? 0 : unknown_key(ctx, table, member);
+	if (!field->decode || cJSON_IsNull(member))
+		return 0;
+	bit = (uint64_t)1 << (field - table->fields);
+	len = weft_path_push(ctx, field->key);
+	r = *seen & bit ? weft_decode_fail(ctx, member, "appears twice")
+	                : field->decode(ctx, field, member, (char *)base + field->offset);
+	*seen |= bit;
+	weft_path_pop(ctx, len);
+	return r;
+}
+
+static int check_required(struct weft_decode_ctx *ctx, const struct weft_field_table *table,
+                          const cJSON *object)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < table->n; i++) {
+		const struct weft_field *field = &table->fields[i];
+		const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, field->key);
+		size_t len;
+		int r;
+
+		if (!(field->flags & WEFT_FIELD_REQUIRED) || (v && !cJSON_IsNull(v)))
+			continue;
+		len = weft_path_push(ctx, field->key);
+		r = weft_decode_fail(ctx, v ? v : object, "is missing");
+		weft_path_pop(ctx, len);
+		first = first ? first : r;
+		if (!ctx->report)
+			return first;
+	}
+	return first;
+}
+
+int weft_fields_decode(struct weft_decode_ctx *ctx, const struct weft_field_table *table, const cJSON *object,
+                       void *base)
+{
+	const cJSON *member;
+	uint64_t seen = 0;
+	int first = 0, r;
+
+	if (!cJSON_IsObject(object))
+		return weft_decode_fail(ctx, object, "must be a mapping, not %s", weft_json_type(object));
+	cJSON_ArrayForEach (member, object) {
+		r = decode_member(ctx, table, member, &seen, base);
+		if (r < 0 && !ctx->report)
+			return r;
+		first = first ? first : r;
+	}
+	r = check_required(ctx, table, object);
+	return first ? first : r;
+}
+
+int weft_field_object(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	return weft_fields_decode(ctx, f->arg, v, out);
+}
+
+int weft_field_bool(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	(void)f;
+	if (!cJSON_IsBool(v))
+		return weft_decode_fail(ctx, v, "must be true or false, not %s", weft_json_type(v));
+	*(bool *)out = cJSON_IsTrue(v);
+	return 0;
+}
+
+int weft_decode_uint(struct weft_decode_ctx *ctx, const cJSON *v, const struct weft_limits *limits,
+                     uint64_t *out)
+{
+	double d;
+
+	if (!cJSON_IsNumber(v))
+		return weft_decode_fail(ctx, v, "must be a number, not %s", weft_json_type(v));
+	d = v->valuedouble;
+	/* Written so that NaN fails it. */
+	if (!(d >= (double)limits->min && d <= (double)limits->max) || d != (double)(uint64_t)d)
+		return weft_decode_fail(ctx, v, "%.15g is not a whole number from %llu to %llu", d,
+		                        (unsigned long long)limits->min, (unsigned long long)limits->max);
+	*out = (uint64_t)d;
+	return 0;
+}
+
+int weft_field_u8(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	uint64_t value = 0;
+	int r = weft_decode_uint(ctx, v, f->arg, &value);
+
+	if (r == 0)
+		*(uint8_t *)out = (uint8_t)value;
+	return r;
+}
+
+int weft_field_u16(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	uint64_t value = 0;
+	int r = weft_decode_uint(ctx, v, f->arg, &value);
+
+	if (r == 0)
+		*(uint16_t *)out = (uint16_t)value;
+	return r;
+}
+
+int weft_field_u32(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	uint64_t value = 0;
+	int r = weft_decode_uint(ctx, v, f->arg, &value);
+
+	if (r == 0)
+		*(uint32_t *)out = (uint32_t)value;
+	return r;
+}
+
+int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	const struct weft_enum *e = f->arg;
+	const char *text = weft_decode_text(ctx, v, 64);
+	char list[256] = "";
+	const char *hint;
+
+	if (!text)
+		return ctx->err.code;
+	for (int i = 0; e->names[i]; i++) {
+		size_t len = strlen(list);
+		if (!strcmp(text, e->names[i])) {
+			*(int *)out = i;
+			return 0;
+		}
+		snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", e->names[i]);
+	}
+	hint = weft_suggest(text, e->names);
+	if (hint)
+		return weft_decode_fail(ctx, v, "\"%s\" is not known; did you mean %s?", text, hint);
+	return weft_decode_fail(ctx, v, "\"%s\" is not one of %s", text, list);
+}
+
+/* Length of the UTF-8 sequence at p if it is well-formed (RFC 3629) and no control character, else 0. */
+static size_t printable(const unsigned char *p)
+{
+	if (p[0] < 0x80)
+		return p[0] >= 0x20 && p[0] != 0x7f;
+	if (p[0] >= 0xc2 && p[0] <= 0xdf && (p[1] & 0xc0) == 0x80)
+		return p[0] == 0xc2 && p[1] < 0xa0 ? 0 : 2; /* C1 controls */
+	if ((p[0] & 0xf0) == 0xe0 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80) {
+		bool overlong = p[0] == 0xe0 && p[1] < 0xa0, surrogate = p[0] == 0xed && p[1] > 0x9f;
+		return overlong || surrogate ? 0 : 3;
+	}
+	if (p[0] >= 0xf0 && p[0] <= 0xf4 && (p[1] & 0xc0) == 0x80 && (p[2] & 0xc0) == 0x80 &&
+	    (p[3] & 0xc0) == 0x80) {
+		bool overlong = p[0] == 0xf0 && p[1] < 0x90, beyond = p[0] == 0xf4 && p[1] > 0x8f;
+		return overlong || beyond ? 0 : 4;
+	}
+	return 0;
+}
+
+const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t max)
+{
+	const char *text;
+	size_t step;
+
+	if (!cJSON_IsString(v)) {
+		weft_decode_fail(ctx, v, "must be a string, not %s", weft_json_type(v));
+		return NULL;
+	}
+	text = v->valuestring;
+	if (strlen(text) > max) {
+		weft_decode_fail(ctx, v, "is longer than %zu bytes", max);
+		return NULL;
+	}
+	for (const char *p = text; *p; p += step) {
+		step = printable((const unsigned char *)p);
+		if (!step) {
+			weft_decode_fail(ctx, v, "holds a control character or bytes that are not UTF-8");
+			return NULL;
+		}
+	}
+	return text;
+}
+
+static bool lower_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool weft_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > WEFT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool edge = i == 0 || i + 1 == len || name[i - 1] == '.' || name[i + 1] == '.';
+		if (!lower_alnum(name[i]) && (edge || (name[i] != '-' && name[i] != '.')))
+			return false;
+	}
+	return true;
+}
+
+const char *weft_decode_name(struct weft_decode_ctx *ctx, const cJSON *v)
+{
+	const char *text = weft_decode_text(ctx, v, WEFT_NAME_MAX);
+
+	if (text && !weft_name_valid(text)) {
+		weft_decode_fail(ctx, v, "\"%.80s\" is not a name (lower case letters, digits, '-' and '.')",
+		                 text);
+		return NULL;
+	}
+	return text;
+}
