@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Pools and the rules between them (cluster.h): overlaps, and pools that contain a node's address. There are
+ * few pools: they are looked at together. Nodes and blocks are many: they are only looked up.
+ */
+#include <stdio.h>
+
+#include "agent/state/cluster_int.h"
+
+struct pool_entry *pools_find(const struct cluster *c, const char *name)
+{
+	struct pool_entry *p;
+
+	TABLE_FIND(c, c->pools, name, p);
+	return p;
+}
+
+struct pool_entry *pools_need(struct cluster *c, const char *name)
+{
+	struct pool_entry *p = pools_find(c, name);
+
+	if (!p)
+		TABLE_ADD(c, c->pools, name, p);
+	return p;
+}
+
+void pools_drop_if_unused(struct cluster *c, struct pool_entry *p)
+{
+	if (p->obj || p->blocks)
+		return;
+	free(p->refused);
+	TABLE_DEL(c->pools, p);
+}
+
+static void vector_add(struct cluster *c, struct pool_entry *p)
+{
+	size_t n = c->count[WEFT_IPPOOL], at = n;
+
+	c->pools_by_name = must_grow(c->pools_by_name, n + 1, sizeof(*c->pools_by_name));
+	while (at > 0 && strcmp(c->pools_by_name[at - 1]->key, p->key) > 0)
+		at--;
+	memmove(&c->pools_by_name[at + 1], &c->pools_by_name[at], (n - at) * sizeof(*c->pools_by_name));
+	c->pools_by_name[at] = p;
+	c->count[WEFT_IPPOOL]++;
+}
+
+static void vector_del(struct cluster *c, const struct pool_entry *p)
+{
+	size_t n = --c->count[WEFT_IPPOOL], at = 0;
+
+	while (at < n && c->pools_by_name[at] != p)
+		at++;
+	memmove(&c->pools_by_name[at], &c->pools_by_name[at + 1], (n - at) * sizeof(*c->pools_by_name));
+}
+
+/* --- the rules --- */
+
+static bool first_node(void *ctx, const struct weft_prefix *ip, void *value)
+{
+	(void)ip;
+	*(struct node_entry **)ctx = value;
+	return true;
+}
+
+/* A node whose address lies in the pool, and that address; NULL if there is none. */
+static struct node_entry *node_inside(const struct cluster *c, const struct pool_entry *p)
+{
+	struct node_entry *n = NULL;
+
+	trie_below(&c->by_ip, &p->obj->ippool.cidr, first_node, &n);
+	return n;
+}
+
+/* Best first: has blocks, holds no node's address, in force, name. */
+static int by_right(const void *x, const void *y)
+{
+	const struct pool_entry *a = *(struct pool_entry *const *)x, *b = *(struct pool_entry *const *)y;
+
+	if (!a->n_blocks != !b->n_blocks)
+		return a->n_blocks ? -1 : 1;
+	if (a->has_node != b->has_node)
+		return a->has_node ? 1 : -1;
+	if (a->in_force != b->in_force)
+		return a->in_force ? -1 : 1;
+	return strcmp(a->key, b->key);
+}
+
+static char *overlap_text(const struct pool_entry *p, const struct pool_entry *winner)
+{
+	char a[WEFT_PREFIX_STR], b[WEFT_PREFIX_STR], text[CLUSTER_TEXT];
+
+	snprintf(
+	        text, sizeof(text),
+	        "IPPool %s (%s) overlaps IPPool %s (%s), which keeps its addresses: no new blocks from %s until one "
+	        "of the two is changed",
+	        p->key, weft_prefix_str(&p->obj->ippool.cidr, a), winner->key,
+	        weft_prefix_str(&winner->obj->ippool.cidr, b), p->key);
+	return must_strdup(text);
+}
+
+static char *node_text(const struct cluster *c, const struct pool_entry *p)
+{
+	const struct node_entry *n = node_inside(c, p);
+	const struct weft_node *node = &n->obj->node;
+	bool v6 = p->obj->ippool.cidr.addr.family == AF_INET6;
+	char cidr[WEFT_PREFIX_STR], ip[WEFT_ADDR_STR], text[CLUSTER_TEXT];
+
+	snprintf(
+	        text, sizeof(text),
+	        "IPPool %s (%s) contains %s, the address of node %s: no new blocks from it until its cidr is changed",
+	        p->key, weft_prefix_str(&p->obj->ippool.cidr, cidr),
+	        weft_addr_str(v6 ? &node->ip6 : &node->ip4, ip), n->key);
+	return must_strdup(text);
+}
+
+/* Takes over text. True when the verdict differs from the last one. */
+static bool set_refused(struct pool_entry *p, char *text)
+{
+	bool same = p->refused && text ? !strcmp(p->refused, text) : p->refused == text;
+
+	free(p->refused);
+	p->refused = text;
+	return !same;
+}
+
+void pools_evaluate(struct cluster *c)
+{
+	size_t n = c->count[WEFT_IPPOOL], n_won = 0;
+	struct pool_entry **order = must_alloc(n, sizeof(*order));
+	bool differs = false;
+
+	for (size_t i = 0; i < n; i++) {
+		order[i] = c->pools_by_name[i];
+		order[i]->has_node = node_inside(c, order[i]);
+	}
+	qsort(order, n, sizeof(*order), by_right);
+	c->n_refused = 0;
+	for (size_t i = 0; i < n; i++) { /* order[0..n_won) have won */
+		struct pool_entry *p = order[i], *rival = NULL;
+
+		for (size_t w = 0; w < n_won && !rival; w++)
+			if (weft_prefix_overlaps(&order[w]->obj->ippool.cidr, &p->obj->ippool.cidr))
+				rival = order[w];
+		p->in_force = !rival;
+		if (!rival)
+			order[n_won++] = p;
+		differs |= set_refused(p, rival         ? overlap_text(p, rival)
+		                          : p->has_node ? node_text(c, p)
+		                                        : NULL);
+		c->n_refused += p->refused != NULL;
+	}
+	free(order);
+	if (differs) {
+		dirty_mark(c, CLUSTER_DIRTY_POOLS);
+		dirty_mark(c, CLUSTER_DIRTY_BGP);
+	}
+}
+
+void pools_node_address(struct cluster *c, const struct weft_addr *addr)
+{
+	if (!c->synced || !weft_addr_is_set(addr))
+		return;
+	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++) {
+		if (weft_prefix_contains(&c->pools_by_name[i]->obj->ippool.cidr, addr)) {
+			pools_evaluate(c);
+			return;
+		}
+	}
+}
+
+void pools_block_count_changed(struct cluster *c)
+{
+	if (!c->synced || !c->n_refused)
+		return;
+	pools_evaluate(c);
+	dirty_mark(c, CLUSTER_DIRTY_BGP);
+}
+
+struct pool_entry *pools_serving(const struct cluster *c, struct pool_entry *named,
+                                 const struct weft_prefix *cidr)
+{
+	struct pool_entry *best = NULL;
+
+	if (named->obj && weft_prefix_covers(&named->obj->ippool.cidr, cidr))
+		return named;
+	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++) {
+		struct pool_entry *p = c->pools_by_name[i];
+
+		if (!weft_prefix_covers(&p->obj->ippool.cidr, cidr))
+			continue;
+		if (!best || p->obj->ippool.cidr.len > best->obj->ippool.cidr.len)
+			best = p;
+	}
+	return best;
+}
+
+/* --- events --- */
+
+static bool same_geometry(const struct weft_object *a, const struct weft_object *b)
+{
+	return !weft_prefix_cmp(&a->ippool.cidr, &b->ippool.cidr) &&
+	       a->ippool.block_size == b->ippool.block_size;
+}
+
+void pools_put(struct cluster *c, const char *key, struct weft_object *obj)
+{
+	struct pool_entry *p = pools_need(c, key);
+	struct weft_object *old = p->obj;
+
+	p->obj = obj;
+	if (!old)
+		vector_add(c, p);
+	else if (weft_prefix_cmp(&old->ippool.cidr, &obj->ippool.cidr))
+		p->in_force = false;
+	dirty_mark(c, CLUSTER_DIRTY_POOLS);
+	dirty_mark(c, CLUSTER_DIRTY_BGP);
+	if (!old || !same_geometry(old, obj) || old->ippool.tunnel != obj->ippool.tunnel)
+		ipblocks_pool_changed(c, p, old ? &old->ippool.cidr : NULL, &obj->ippool.cidr);
+	if (c->synced)
+		pools_evaluate(c);
+	weft_object_free(old);
+}
+
+void pools_del(struct cluster *c, const char *key)
+{
+	struct pool_entry *p = pools_find(c, key);
+	struct weft_object *old = p ? p->obj : NULL;
+
+	if (!old)
+		return;
+	vector_del(c, p);
+	p->obj = NULL;
+	p->in_force = false;
+	set_refused(p, NULL);
+	dirty_mark(c, CLUSTER_DIRTY_POOLS);
+	dirty_mark(c, CLUSTER_DIRTY_BGP);
+	ipblocks_pool_changed(c, p, &old->ippool.cidr, NULL);
+	if (c->synced)
+		pools_evaluate(c);
+	pools_drop_if_unused(c, p);
+	weft_object_free(old);
+}
+
+bool cluster_pool_at(const struct cluster *c, size_t i, struct cluster_pool *out)
+{
+	const struct weft_object *self = cluster_self(c);
+	const struct pool_entry *p;
+
+	if (i >= c->count[WEFT_IPPOOL])
+		return false;
+	p = c->pools_by_name[i];
+	*out = (struct cluster_pool){
+	        .name = p->key,
+	        .spec = &p->obj->ippool,
+	        .n_blocks = p->n_blocks,
+	        .selects_self = self && weft_selector_matches(&p->obj->ippool.node_selector,
+	                                                      self->meta.labels, self->meta.n_labels),
+	        .refused = p->refused,
+	};
+	return true;
+}
+
+bool cluster_wants_tunnel(const struct cluster *c, uint8_t family)
+{
+	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++) {
+		const struct weft_ippool *p = &c->pools_by_name[i]->obj->ippool;
+
+		if (p->use == WEFT_USE_PODS && p->tunnel != WEFT_TUNNEL_NEVER &&
+		    p->cidr.addr.family == family)
+			return true;
+	}
+	return false;
+}
