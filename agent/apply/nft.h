@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The nftables table `inet weft`: all of it is ours, no other table is touched.
+ *
+ * It accepts encapsulated packets (IPIP, IPv6 in IPv4) from known nodes only, and gives what this node itself
+ * sends into a tunnel the tunnel's address. A node that comes or goes is one set element; the table is
+ * replaced, in one transaction, only when its shape changes or when somebody altered it.
+ */
+#ifndef WEFT_APPLY_NFT_H
+#define WEFT_APPLY_NFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft/addr.h"
+#include "weft/err.h"
+
+#define NFT_NEVER UINT64_MAX
+
+/* What decides the shape of the table. */
+struct nft_shape {
+	bool ipip, sit; /* the device exists: accept its protocol from known nodes, and from nobody else */
+	struct weft_addr local;   /* v4: the tunnels' own end; set when one of them exists */
+	struct weft_addr tunnel4; /* address of weft.ipip; AF_UNSPEC = no source NAT into it */
+	struct weft_addr tunnel6; /* of weft.sit */
+};
+
+struct nft;
+
+/* In the calling thread's network namespace. NULL on failure. */
+struct nft *nft_new(struct weft_err *err);
+void nft_free(struct nft *n); /* leaves the table */
+
+void nft_want(struct nft *n, const struct nft_shape *shape);
+void nft_want_peer(struct nft *n, const struct weft_addr *ip4); /* IPv4 address of a node */
+void nft_unwant_peer(struct nft *n, const struct weft_addr *ip4);
+
+/* Nothing is written before the first nft_want(). 0, or a negative errno: kept dirty, see nft_deadline(). */
+int nft_apply(struct nft *n, uint64_t now, struct weft_err *err);
+uint64_t nft_deadline(const struct nft *n);
+
+/* Read the table back; one that differs from what is wanted is replaced by the next nft_apply(). */
+int nft_resync(struct nft *n, struct weft_err *err);
+
+/* Changes of nftables by others: poll the fd, call nft_on_readable(), then nft_apply(). */
+int nft_fd(const struct nft *n);
+void nft_on_readable(struct nft *n);
+
+struct nft_stats {
+	uint64_t replacements, element_updates, readbacks;
+	size_t peers;
+};
+struct nft_stats nft_stats(const struct nft *n);
+
+/* `weftd cleanup`: delete the table, if it is there. */
+int nft_cleanup(struct weft_err *err);
+
+#endif
