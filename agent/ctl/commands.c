@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The subcommands. Field names are those of docs/reference/weftctl.md.
+ */
+#include "agent/ctl/ctl.h"
+
+#include <string.h>
+
+#include "weft/cleanup.h"
+
+#define COLUMNS(c) c, WEFT_ARRAY_LEN(c)
+
+static const struct ctl_column node_columns[] = {
+        {.header = "", .path = "self", .format = ctl_fmt_mark, .optional = true},
+        {.header = "NODE", .path = "name", .shrink = 12},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "IPV4", .path = "ip4", .optional = true},
+        {.header = "IPV6", .path = "ip6", .optional = true},
+        {.header = "AS", .path = "asNumber", .right = true},
+        {.header = "BLOCKS", .path = "blocks", .right = true},
+        {.header = "PATH", .path = "path", .shrink = 12},
+};
+
+static const struct ctl_column block_columns[] = {
+        {.header = "", .path = "self", .format = ctl_fmt_mark, .optional = true},
+        {.header = "BLOCK", .path = "cidr"},
+        {.header = "NODE", .path = "node", .shrink = 12},
+        {.header = "POOL", .path = "pool", .shrink = 8},
+        {.header = "USED", .path = "used", .right = true},
+        {.header = "FREE", .path = "free", .right = true},
+        {.header = "COOLING", .path = "cooling", .right = true},
+        {.header = "VIA", .path = "via", .shrink = 12},
+};
+
+static const struct ctl_column route_columns[] = {
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "TABLE", .path = "table"},
+        {.header = "DESTINATION", .path = "dst"},
+        {.header = "METRIC", .path = "metric", .right = true},
+        {.header = "TYPE", .path = "type"},
+        {.header = "VIA", .path = "via", .optional = true},
+        {.header = "DEV", .path = "dev", .optional = true},
+        {.header = "SOURCE", .path = "src", .optional = true},
+        {.header = "OWNER", .path = "owner", .shrink = 10, .optional = true},
+        {.header = "REASON", .path = "reason", .shrink = 16, .optional = true},
+};
+
+static const struct ctl_column peer_columns[] = {
+        {.header = "PEER", .path = "name", .shrink = 10},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "ADDRESS", .path = "address"},
+        {.header = "AS", .path = "asNumber", .right = true},
+        {.header = "SINCE", .path = "since"},
+        {.header = "IMPORTED", .path = "imported", .right = true},
+        {.header = "EXPORTED", .path = "exported", .right = true},
+        {.header = "LAST ERROR", .path = "lastError", .shrink = 16, .optional = true},
+        {.header = "REASON", .path = "reason", .shrink = 16, .optional = true},
+        {.header = "DESCRIPTION", .path = "description", .shrink = 12, .optional = true},
+};
+
+static const struct ctl_column ipam_columns[] = {
+        {.header = "ADDRESS", .path = "address"},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "BLOCK", .path = "block"},
+        {.header = "CONTAINER", .path = "containerID", .shrink = 13},
+        {.header = "INTERFACE", .path = "ifname"},
+        {.header = "HOST DEVICE", .path = "hostDev"},
+        {.header = "RELEASED", .path = "releasedAt", .optional = true},
+};
+
+const struct ctl_command ctl_commands[] = {
+        {
+                .name = "status",
+                .args = "",
+                .brief = "is this node's network healthy, and if not, why",
+                .help = "Shows the node, its datastore, address blocks, routes, BIRD and its sessions, tunnels,\n"
+                        "and every problem that weft knows of, one line each.\n"
+                        "\n"
+                        "Exit status 1 when there are problems, so that it can be used as a check.",
+                .examples = "  weftctl status\n"
+                            "  weftctl status -o json | jq -r '.problems[].text'\n",
+                .page = ctl_status,
+                .verdict = ctl_status_verdict,
+        },
+        {
+                .name = "nodes",
+                .args = "[NAME]",
+                .brief = "nodes of the cluster and how packets get to each",
+                .help = "Lists the nodes; `*` marks this one. NAME is a name or a shell pattern.\n"
+                        "PATH is how packets for the node's pods leave here: `direct` (same subnet), `fabric`\n"
+                        "(a route that BIRD learnt) or `tunnel` (IPIP, or sit for IPv6).",
+                .examples = "  weftctl nodes\n"
+                            "  weftctl nodes 'rack2-*'\n",
+                COLUMNS(node_columns),
+                .sort = {"name"},
+                .match = "name",
+                .empty =
+                        "no nodes: the datastore has no Node objects, or is not read yet (see `weftctl status`)",
+        },
+        {
+                .name = "blocks",
+                .args = "[CIDR|ADDRESS]",
+                .brief = "address blocks, their nodes and how full they are",
+                .help = "Lists the IPBlocks; `*` marks this node's own, and only those have counts.\n"
+                        "With an argument, only the block that it is or lies in.",
+                .examples =
+                        "  weftctl blocks\n"
+                        "  weftctl blocks 10.244.1.17      which block, hence which node, has this address\n",
+                COLUMNS(block_columns),
+                .sort = {"cidr"},
+                .match = "cidr",
+                .empty = "no blocks: no node has claimed one yet; is there an IPPool for this node?",
+        },
+        {
+                .name = "routes",
+                .args = "[CIDR|ADDRESS]",
+                .brief = "kernel routes that weft wants, and their state",
+                .help = "Lists every route that weft wants in the kernel: table `main` forwards to pods and other\n"
+                        "nodes, table 179 holds what BIRD advertises. STATE is one of\n"
+                        "\n"
+                        "  installed   it is in the kernel\n"
+                        "  pending     about to be written, or to be retried (REASON)\n"
+                        "  not-ready   waits for a device or an address (REASON)\n"
+                        "  conflict    somebody else's route has its place (OWNER); weft leaves that alone\n"
+                        "\n"
+                        "With an argument, only routes that it is or lies in.",
+                .examples = "  weftctl routes\n"
+                            "  weftctl routes 10.244.1.17\n"
+                            "  weftctl routes -o json | jq '.[] | select(.state != \"installed\")'\n",
+                COLUMNS(route_columns),
+                .sort = {"table", "dst", "metric"},
+                .match = "dst",
+                .empty = "no routes: weft wants none, as long as there is no block (see `weftctl blocks`)",
+        },
+        {
+                .name = "peers",
+                .args = "[NAME]",
+                .brief = "BGP sessions of this node",
+                .help = "Lists the BGP sessions as BIRD reports them. NAME is a name or a shell pattern.\n"
+                        "`birdc show protocols all PROTOCOL` tells more; -o json has the protocol's name.",
+                .examples =
+                        "  weftctl peers\n"
+                        "  weftctl peers -o json | jq -r '.[] | \"\\(.name) \\(.protocol) \\(.state)\"'\n",
+                COLUMNS(peer_columns),
+                .sort = {"name", "address"},
+                .match = "name",
+                .empty = "no peers: no BGPPeer selects this node",
+        },
+        {
+                .name = "ipam",
+                .args = "[CIDR|ADDRESS]",
+                .brief = "pod addresses of this node",
+                .help = "Lists the addresses that this node has given out: `used` by a container, or `cooling`:\n"
+                        "released, and not given out again for a while. With an argument, only that address.",
+                .examples = "  weftctl ipam\n"
+                            "  weftctl ipam 10.244.1.17        which container has this address\n",
+                COLUMNS(ipam_columns),
+                .sort = {"address"},
+                .match = "address",
+                .empty = "no addresses: no pod of this node has one from weft",
+        },
+};
+const size_t ctl_command_count = WEFT_ARRAY_LEN(ctl_commands);
+
+const struct ctl_command *ctl_command_find(const char *name)
+{
+	for (size_t i = 0; i < ctl_command_count; i++)
+		if (!strcmp(ctl_commands[i].name, name))
+			return &ctl_commands[i];
+	return NULL;
+}
+
+static const char options_help[] =
+        "Options:\n"
+        "  -s, --socket PATH     socket of weftd (default " CTL_SOCKET ")\n"
+        "  -o, --output FORMAT   table (default), json or yaml\n"
+        "      --timeout SECONDS give up after this time (default 10)\n"
+        "      --no-color        no colour on a terminal; NO_COLOR in the environment does the same\n"
+        "  -h, --help            this text; after a command, help for the command\n"
+        "      --version         print the version\n";
+
+void ctl_help(struct weft_buf *out)
+{
+	weft_buf_str(out, "weftctl asks weftd, the network agent of this node, what it does.\n\n"
+	                  "Usage: weftctl [OPTIONS] COMMAND [ARGUMENT]\n\nCommands:\n");
+	for (size_t i = 0; i < ctl_command_count; i++)
+		weft_buf_printf(out, "  %-8s%s\n", ctl_commands[i].name, ctl_commands[i].brief);
+	weft_buf_printf(out,
+	                "\n%s\n"
+	                "Exit status: 0 done, 1 failed (`status`: there are problems), 2 wrong usage,\n"
+	                "3 weftd can't be reached or does not answer.\n\n"
+	                "Examples:\n"
+	                "  weftctl status\n"
+	                "  weftctl routes 10.244.1.17\n"
+	                "  weftctl help routes\n",
+	                options_help);
+}
+
+void ctl_help_command(const struct ctl_command *c, struct weft_buf *out)
+{
+	weft_buf_printf(out, "weftctl %s: %s\n\nUsage: weftctl [OPTIONS] %s%s%s\n\n%s\n\n%s\nExamples:\n%s",
+	                c->name, c->brief, c->name, c->args[0] ? " " : "", c->args, c->help, options_help,
+	                c->examples);
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * weftctl: asks the daemon one question and shows the answer.
+ *
+ * Flow: main.c reads the command line, client.c gets the reply, text.c makes every string in it safe for a
+ * terminal, rows.c filters and sorts, then table.c, status.c or format.c print it. commands.c is the one
+ * table of subcommands: a new one is an entry there (and a handler in the daemon).
+ */
+#ifndef AGENT_CTL_CTL_H
+#define AGENT_CTL_CTL_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "weft/buf.h"
+#include "weft/err.h"
+
+#define CTL_SOCKET     "/run/weft/weftd.sock"
+#define CTL_TIMEOUT_MS 10000
+
+enum ctl_exit {
+	CTL_OK = 0,
+	CTL_FAILED = 1,      /* the daemon said no, its answer makes no sense, or `status` lists problems */
+	CTL_USAGE = 2,       /* wrong command line */
+	CTL_UNREACHABLE = 3, /* no daemon, no permission, or no whole answer in time */
+};
+
+/* How the output may look. */
+struct ctl_style {
+	bool colour;
+	unsigned width; /* columns of the terminal, 0 = unlimited */
+};
+
+/* --- client.c --- */
+
+/*
+ * Send {"cmd": cmd} and wait for the reply, timeout_ms in all. CTL_OK: *result is the daemon's, cleaned by
+ * ctl_text_clean_json(), free with cJSON_Delete. Else err says what to do.
+ */
+enum ctl_exit ctl_ask(const char *socket_path, const char *cmd, unsigned timeout_ms, cJSON **result,
+                      struct weft_err *err);
+
+/* --- text.c --- */
+
+/*
+ * Replace by '?' what could steer a terminal or hide text: control characters (C0, DEL, C1), marks that
+ * turn the direction of text, and bytes that are not UTF-8. In place; other UTF-8 is kept.
+ */
+void ctl_text_clean(char *text);
+
+/* The same for every string and key in a JSON value. */
+void ctl_text_clean_json(cJSON *value);
+
+/* Terminal columns of a cleaned text. */
+size_t ctl_text_width(const char *text);
+
+/* Append text, cut to `width` columns with an ellipsis when it is wider. */
+void ctl_text_cut(const char *text, size_t width, struct weft_buf *out);
+
+/* --- rows.c --- */
+
+/* The value at "a.b.c" in an object; NULL when there is none. */
+const cJSON *ctl_get(const cJSON *object, const char *path);
+
+/* Order the rows of an array by up to CTL_SORT_KEYS paths: addresses and prefixes by number, names naturally.
+ */
+#define CTL_SORT_KEYS 3
+void ctl_rows_sort(cJSON *rows, const char *const keys[CTL_SORT_KEYS]);
+
+/*
+ * Keep the rows whose value at `path` matches: a shell pattern, or an address or prefix that lies inside
+ * the row's.
+ */
+void ctl_rows_filter(cJSON *rows, const char *path, const char *match);
+
+/* --- table.c --- */
+
+typedef void (*ctl_format_fn)(const cJSON *value, struct weft_buf *out);
+
+/* Formatters; a value that is absent, null or empty shows as "-". */
+void ctl_fmt_text(const cJSON *value, struct weft_buf *out); /* strings, numbers, yes/no, lists with commas */
+void ctl_fmt_mark(const cJSON *value, struct weft_buf *out); /* "*" for true, else nothing */
+void ctl_fmt_duration(const cJSON *value, struct weft_buf *out); /* seconds as "3d 4h" */
+
+struct ctl_column {
+	const char *header;
+	const char *path;
+	ctl_format_fn format; /* NULL: ctl_fmt_text */
+	unsigned shrink;      /* may be cut down to this width when the terminal is narrow; 0 = never */
+	bool right;           /* numbers */
+	bool state;           /* coloured by ctl_colour() */
+	bool optional;        /* left out when no row has a value */
+};
+
+void ctl_table(const cJSON *rows, const struct ctl_column *columns, size_t count,
+               const struct ctl_style *style, struct weft_buf *out);
+
+/* The escape sequence that a state word is shown in, NULL for plain; CTL_COLOUR_OFF ends it. */
+#define CTL_COLOUR_OFF "\033[0m"
+const char *ctl_colour(const char *state);
+
+/* --- status.c --- */
+
+void ctl_status(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+enum ctl_exit ctl_status_verdict(const cJSON *result); /* CTL_FAILED when there are problems */
+
+/* --- format.c --- */
+
+int ctl_yaml(const cJSON *value, struct weft_buf *out, struct weft_err *err);
+int ctl_json(const cJSON *value, struct weft_buf *out, struct weft_err *err);
+
+/* --- commands.c --- */
+
+struct ctl_command {
+	const char *name;
+	const char *args; /* "" or what may follow the name */
+	const char *brief, *help, *examples;
+
+	/* A list: an array of rows. */
+	const struct ctl_column *columns;
+	size_t column_count;
+	const char *sort[CTL_SORT_KEYS];
+	const char *match; /* what the argument is compared with */
+	const char *empty; /* said instead of a table without rows */
+
+	/* A page: an object. */
+	void (*page)(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+	enum ctl_exit (*verdict)(const cJSON *result);
+};
+
+extern const struct ctl_command ctl_commands[];
+extern const size_t ctl_command_count;
+
+const struct ctl_command *ctl_command_find(const char *name);
+void ctl_help(struct weft_buf *out);
+void ctl_help_command(const struct ctl_command *c, struct weft_buf *out);
+
+#endif

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * weftctl: the command line.
+ */
+#include "agent/ctl/ctl.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "weft/cleanup.h"
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML };
+static const char *const output_names[] = {"table", "json", "yaml"};
+
+struct options {
+	const char *socket;
+	enum output output;
+	unsigned timeout_ms;
+	bool plain, help, version;
+	const char *command, *match;
+};
+
+static enum ctl_exit usage_error(const char *command)
+{
+	fprintf(stderr, "Try `weftctl %s%s--help`.\n", command ? command : "", command ? " " : "");
+	return CTL_USAGE;
+}
+
+static bool read_output(const char *name, enum output *out)
+{
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(output_names); i++) {
+		if (!strcmp(name, output_names[i])) {
+			*out = (enum output)i;
+			return true;
+		}
+	}
+	fprintf(stderr, "weftctl: no output format \"%s\": use table, json or yaml\n", name);
+	return false;
+}
+
+static bool read_timeout(const char *text, unsigned *ms)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0.001 && seconds <= 3600)) {
+		fprintf(stderr, "weftctl: --timeout \"%s\" is not a number of seconds up to 3600\n", text);
+		return false;
+	}
+	*ms = (unsigned)(seconds * 1000);
+	return true;
+}
+
+/* Options may stand anywhere. False: a message was printed. */
+static bool read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
+	                                      {"output", required_argument, NULL, 'o'},
+	                                      {"timeout", required_argument, NULL, 't'},
+	                                      {"no-color", no_argument, NULL, 'n'},
+	                                      {"help", no_argument, NULL, 'h'},
+	                                      {"version", no_argument, NULL, 'v'},
+	                                      {NULL, 0, NULL, 0}};
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "s:o:h", longs, NULL)) != -1) {
+		if (opt == 's')
+			o->socket = optarg;
+		else if (opt == 'o' && !read_output(optarg, &o->output))
+			return false;
+		else if (opt == 't' && !read_timeout(optarg, &o->timeout_ms))
+			return false;
+		else if (opt == '?')
+			return false;
+		o->plain |= opt == 'n';
+		o->help |= opt == 'h';
+		o->version |= opt == 'v';
+	}
+	if (optind < argc && !strcmp(argv[optind], "help")) {
+		o->help = true;
+		optind++;
+	}
+	if (optind < argc)
+		o->command = argv[optind++];
+	if (optind < argc)
+		o->match = argv[optind++];
+	if (optind < argc) {
+		fprintf(stderr, "weftctl: \"%s\" is one argument too many\n", argv[optind]);
+		return false;
+	}
+	return true;
+}
+
+/* Everything at once, so that a pipe's reader gets all or notices. */
+static enum ctl_exit put(const struct weft_buf *out, enum ctl_exit ret)
+{
+	if (out->failed) {
+		fputs("weftctl: out of memory\n", stderr);
+		return CTL_FAILED;
+	}
+	if ((out->len && fwrite(out->data, out->len, 1, stdout) != 1) || fflush(stdout) != 0) {
+		perror("weftctl: write the output");
+		return CTL_FAILED;
+	}
+	return ret;
+}
+
+static struct ctl_style find_style(const struct options *o)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	struct ctl_style style = {0};
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return style;
+	style.colour = !o->plain && !(no_color && no_color[0]) && !(term && !strcmp(term, "dumb"));
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+		style.width = size.ws_col;
+	return style;
+}
+
+static enum ctl_exit print_result(const struct options *o, const struct ctl_command *c, const cJSON *result)
+{
+	weft_auto(weft_buf_free) struct weft_buf out = {.max = (size_t)1 << 30};
+	enum ctl_exit verdict = c->verdict ? c->verdict(result) : CTL_OK;
+	struct ctl_style style = find_style(o);
+	struct weft_err err = WEFT_ERR_INIT;
+	int ret = 0;
+
+	if (o->output == OUTPUT_JSON)
+		ret = ctl_json(result, &out, &err);
+	else if (o->output == OUTPUT_YAML)
+		ret = ctl_yaml(result, &out, &err);
+	else if (c->page)
+		c->page(result, &style, &out);
+	else if (!result->child)
+		fprintf(stderr, "%s\n", c->empty);
+	else
+		ctl_table(result, c->columns, c->column_count, &style, &out);
+	if (ret < 0) {
+		fprintf(stderr, "weftctl: %s\n", err.text);
+		return CTL_FAILED;
+	}
+	return put(&out, verdict);
+}
+
+/* Keep what was asked for; false, with a message, when nothing is left of something. */
+static bool select_rows(const struct options *o, const struct ctl_command *c, cJSON *rows)
+{
+	bool some = rows->child != NULL;
+
+	ctl_rows_sort(rows, c->sort);
+	if (o->match)
+		ctl_rows_filter(rows, c->match, o->match);
+	if (!some || rows->child)
+		return true;
+	fprintf(stderr, "weftctl: none of the %s matches \"%s\"\n", c->name, o->match);
+	return false;
+}
+
+static enum ctl_exit run(const struct options *o, const struct ctl_command *c)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	cJSON *result = NULL;
+	enum ctl_exit ret = ctl_ask(o->socket, c->name, o->timeout_ms, &result, &err);
+
+	if (ret == CTL_OK && !(c->page ? cJSON_IsObject(result) : cJSON_IsArray(result))) {
+		weft_err_set(&err, 0, "weftd answered `%s` with something else: is it of version %s, too?",
+		             c->name, WEFT_VERSION);
+		ret = CTL_FAILED;
+	}
+	if (ret != CTL_OK)
+		fprintf(stderr, "weftctl: %s\n", err.text);
+	else if (!c->page && !select_rows(o, c, result))
+		ret = CTL_FAILED;
+	else
+		ret = print_result(o, c, result);
+	cJSON_Delete(result);
+	return ret;
+}
+
+static enum ctl_exit help(const struct ctl_command *c)
+{
+	weft_auto(weft_buf_free) struct weft_buf out = {0};
+
+	if (c)
+		ctl_help_command(c, &out);
+	else
+		ctl_help(&out);
+	return put(&out, CTL_OK);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.socket = CTL_SOCKET, .timeout_ms = CTL_TIMEOUT_MS};
+	const struct ctl_command *c;
+
+	/* For the width of characters; names are UTF-8 whatever the user's locale says. */
+	setlocale(LC_CTYPE, "C.UTF-8");
+	if (!read_options(argc, argv, &o))
+		return usage_error(NULL);
+	if (o.version) {
+		printf("weftctl %s\n", WEFT_VERSION);
+		return CTL_OK;
+	}
+	c = o.command ? ctl_command_find(o.command) : NULL;
+	if (o.command && !c) {
+		fprintf(stderr, "weftctl: no command \"%s\"\n", o.command);
+		return usage_error(NULL);
+	}
+	if (o.help)
+		return help(c);
+	if (!c) {
+		fputs("weftctl: name a command\n", stderr);
+		return usage_error(NULL);
+	}
+	if (o.match && !c->args[0]) {
+		fprintf(stderr, "weftctl: `%s` takes no argument\n", c->name);
+		return usage_error(c->name);
+	}
+	return run(&o, c);
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * weftd: one event loop that joins the modules.
+ *
+ *	source --event--> cluster --dirty keys--+
+ *	ipam files --inotify--> pods, holdings --+--> agent_wake() --> reconcile.c: plan per key, want, apply
+ *	kernel --netlink--> links, fib, ... -----+
+ *	BIRD --control socket--> bird_apply
+ *	weftctl, weft-cni --socket--> views.c, requests.c
+ *
+ * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
+ *one turn of the loop. There is no periodic work: timers run only while something has to be tried again.
+ */
+#ifndef AGENT_DAEMON_AGENT_H
+#define AGENT_DAEMON_AGENT_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "weft/source.h"
+
+#include "agent/apply/bird.h"
+#include "agent/apply/fib.h"
+#include "agent/apply/link.h"
+#include "agent/apply/nft.h"
+#include "agent/apply/sysctl.h"
+#include "agent/apply/tunnel.h"
+#include "agent/config/config.h"
+#include "agent/daemon/holdings.h"
+#include "agent/daemon/pods.h"
+#include "agent/kernel/monitor.h"
+#include "agent/kernel/netlink.h"
+#include "agent/plan/routes.h"
+#include "agent/plan/tunnels.h"
+#include "agent/plan/wanted.h"
+#include "agent/serve/server.h"
+#include "agent/state/cluster.h"
+
+#define AGENT_LINKS_MAX 256 /* underlay prefixes that planning looks at */
+
+/* What the conflist says that can change. */
+struct agent_conflist {
+	bool v4, v6, portmap, bandwidth;
+	uint32_t mtu;
+};
+
+struct agent {
+	struct weft_config cfg;
+	uv_loop_t *loop;
+	uint64_t started; /* uv_hrtime() */
+
+	struct weft_source *source;
+	struct cluster *cluster;
+	struct weft_ipam *ipam;
+	struct pods *pods;
+	struct holdings *holdings;
+
+	struct wanted *wanted;
+	struct tunnels_peers *tunnel_peers;
+	struct tunnels_plan tunnels_plan;
+
+	struct netlink *nl;
+	struct monitor *monitor;
+	struct links *links;
+	struct fib *fib;
+	struct tunnel *tunnel;
+	struct nft *nft;
+	struct sysctl *sysctl;
+	struct bird_apply *bird;
+	struct serve_server *server;
+
+	/* What planning sees of this node; env.links points to underlay. */
+	struct routes_env env;
+	struct routes_link underlay[AGENT_LINKS_MAX];
+	uint32_t underlay_mtu;
+
+	/* Which parts the next reconcile looks at, besides the cluster's dirty keys. */
+	bool underlay_dirty, tunnels_dirty, holdings_dirty, bgp_dirty, resync;
+	bool swept;                     /* the first complete plan is in the kernel, leftovers are gone */
+	bool sweep_waits;               /* they stay for now, and the log says so */
+	bool ready;                     /* the conflist is written */
+	struct agent_conflist conflist; /* as it was written */
+	uint64_t ready_retry_at;        /* uv_now(): writing it failed; 0 = it didn't */
+	bool no_self;                   /* our Node object is missing, and the log says so */
+	char ready_why[256];            /* what readiness waits for */
+	char sysctl_fault[WEFT_ERR_TEXT], nft_fault[WEFT_ERR_TEXT];
+	char address_fault[2][WEFT_ERR_TEXT]; /* why a tunnel has no address: v4, v6 */
+	char repair[WEFT_ERR_TEXT];           /* why kernel work is being tried again, "" = it isn't */
+
+	uv_poll_t monitor_poll, nft_poll;
+	uv_timer_t wake, deadline;
+	uv_signal_t sigterm, sigint;
+	int lock_fd;
+	bool stopping;
+};
+
+/* Everything in order; on failure what was begun is undone by agent_close(). */
+int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, struct weft_err *err);
+
+/* Leaves the dataplane as it is. Run the loop once more afterwards. */
+void agent_close(struct agent *a);
+
+/* Reconcile before the loop sleeps again. Cheap, callable from anywhere on the loop. */
+void agent_wake(struct agent *a);
+
+/* reconcile.c */
+void agent_reconcile(struct agent *a);
+
+/* kernel.c: opening, following and repairing kernel state. */
+int agent_kernel_open(struct agent *a, struct weft_err *err);
+void agent_kernel_close(struct agent *a);
+int agent_kernel_resync(struct agent *a, struct weft_err *err);
+void agent_underlay_refresh(struct agent *a);
+int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *err);
+
+/* sysctls.c */
+void agent_want_sysctls(struct agent *a);
+
+/* ready.c: writes the conflist once pods can work. */
+void agent_check_ready(struct agent *a);
+
+/* views.c: handlers of weftctl and weft-cni. */
+int agent_views_register(struct agent *a);
+
+#endif

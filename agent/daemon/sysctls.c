@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Kernel settings that routing pods needs. Each is written only where it differs, and put back by `weftd
+ * cleanup`.
+ */
+#include "agent/daemon/agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "weft/cleanup.h"
+#include "weft/log.h"
+#include "weft/marks.h"
+
+static void want(struct agent *a, const char *path, const char *value, bool optional)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+
+	if (sysctl_want(a->sysctl, path, value, optional, &err) < 0)
+		log_error("kernel setting %s: %s", path, err.text);
+}
+
+/* Loosen a setting that has just this value now; whatever else it is, the operator chose it. */
+static void want_instead(struct agent *a, const char *path, char now, const char *value)
+{
+	char file[SYSCTL_PATH_MAX + 16];
+
+	snprintf(file, sizeof(file), "/proc/sys/%s", path);
+	weft_autofclose FILE *f = fopen(file, "re");
+	if (f && fgetc(f) == now)
+		want(a, path, value, true);
+}
+
+/*
+ * Reverse-path filtering must be loose (2) or off where pod traffic may come back another way than it went:
+ * by the fabric while ours goes through the tunnel. Strict (1) would drop it. The kernel uses the larger of
+ * `all` and the device's value.
+ */
+static void want_loose(struct agent *a, const char *dev)
+{
+	char path[SYSCTL_PATH_MAX];
+
+	snprintf(path, sizeof(path), "net/ipv4/conf/%s/rp_filter", dev);
+	want_instead(a, path, '1', "2");
+}
+
+/* A device that forwards ignores router advertisements, and with them its default route, unless accept_ra
+ * is 2. */
+static void want_advertisements(struct agent *a, const char *dev)
+{
+	char path[SYSCTL_PATH_MAX];
+
+	snprintf(path, sizeof(path), "net/ipv6/conf/%s/accept_ra", dev);
+	want_instead(a, path, '1', "2");
+}
+
+void agent_want_sysctls(struct agent *a)
+{
+	bool v6 = weft_addr_is_set(&a->env.ip6);
+
+	want(a, "net/ipv4/ip_forward", "1", false);
+	want(a, "net/ipv6/conf/all/forwarding", "1", !v6);
+	/* A link that goes down and comes back must keep the node's own v6 addresses. */
+	want(a, "net/ipv6/conf/all/keep_addr_on_down", "1", !v6);
+	/* Several routers: spread flows, not packets, and by ports, too. */
+	want(a, "net/ipv4/fib_multipath_hash_policy", "1", true);
+	want(a, "net/ipv6/fib_multipath_hash_policy", "1", true);
+	want_loose(a, "all");
+	/* Ours: it may not be there yet, and then gets the host's default. */
+	want(a, "net/ipv4/conf/" WEFT_DEV_IPIP "/rp_filter", "2", true);
+	for (size_t i = 0; i < a->env.n_links; i++)
+		if (a->env.links[i].prefix.addr.family == AF_INET)
+			want_loose(a, a->env.links[i].dev);
+		else
+			want_advertisements(a, a->env.links[i].dev);
+}
