@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""ToRs and spine: real BIRD or FRR with a configuration made from the topology.
+
+Both kinds answer the same questions: sessions(), prefixes(family), disable(peer), enable(peer). A session is
+named PEER_4 or PEER_6 and carries the routes of its family.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+
+from .addresses import HasAddresses, first_ip
+from .check import Broken, LabError
+from .daemon import Daemon
+from .ns import Netns
+
+FRR_DIRECTORY = "/usr/lib/frr"
+
+
+@dataclass
+class Session:
+    """One BGP session as the router sees it."""
+    peer: str
+    family: int
+    local: object
+    remote: object
+    remote_as: int
+    to_node: bool
+    network: object
+
+    @property
+    def name(self) -> str:
+        return f"{self.peer}_{self.family}"
+
+
+@dataclass
+class Style:
+    """How the lab's BGP is set up: the same for all routers of a lab."""
+    graceful: bool = False
+    bfd_ms: int = 500
+    password: str | None = None
+
+
+class BirdControl:
+    """BIRD's control socket. Replies are the text without codes."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def command(self, text: str, timeout: float = 20) -> str:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.settimeout(timeout)
+            try:
+                control.connect(self.path)
+                stream = control.makefile("rwb")
+                self._reply(stream)
+                stream.write(text.encode() + b"\n")
+                stream.flush()
+                return self._reply(stream)
+            except OSError as error:
+                raise LabError(f"birdc {text} on {self.path}: {error}") from error
+
+    @staticmethod
+    def _reply(stream) -> str:
+        lines = []
+        while True:
+            raw = stream.readline()
+            if not raw:
+                raise LabError("BIRD closed the control socket")
+            line = raw.decode(errors="replace").rstrip("\n")
+            if line[:4].isdigit() and line[4:5] in (" ", "-"):
+                if line[:1] in "89":
+                    raise LabError(f"BIRD: {line}")
+                lines.append(line[5:])
+                if line[4] == " ":
+                    return "\n".join(lines).strip()
+            else:
+                lines.append(line[1:] if line[:1] in " +" else line)
+
+    def protocols(self, kind: str | None = None) -> dict[str, str]:
+        """Name -> info column (`Established`, `Active  Socket: Connection refused` ...)."""
+        rows = (line.split(None, 5) for line in self.command("show protocols").splitlines()[1:])
+        return {row[0]: row[5].strip() if len(row) > 5 else row[3] for row in rows
+                if len(row) >= 4 and (kind is None or row[1] == kind)}
+
+    def prefixes(self, table: str, condition: str = "") -> set[str]:
+        text = self.command(f"show route table {table} {condition}")
+        return {line.split()[0] for line in text.splitlines() if "/" in line.split(" ")[0]}
+
+
+class Router(HasAddresses):
+    """What BIRD and FRR routers have in common."""
+
+    def __init__(self, spec, ns: Netns, index: int, directory: str, style: Style):
+        self.spec, self.name, self.ns, self.style = spec, spec.name, ns, style
+        self.router_id = f"10.255.255.{index}"
+        self.directory = directory
+        self.sessions_wanted: list[Session] = []
+        self.statics: list[tuple] = []  # (prefix, gateway)
+        self.addresses: list = []
+        self.daemons: list[Daemon] = []
+        self.disabled: set[str] = set()
+
+    def ip(self, family: int) -> str:
+        return first_ip(self.name, self.addresses, family)
+
+    def start(self):
+        for daemon in self.daemons:
+            daemon.start()
+
+    def stop(self):
+        for daemon in reversed(self.daemons):
+            daemon.stop()
+
+    def _write(self, name: str, text: str) -> str:
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def established(self) -> set[str]:
+        for daemon in self.daemons:
+            daemon.expect_alive()
+        return {name for name, state in self.sessions().items() if state == "Established"}
+
+    def _named(self, peer: str) -> list[Session]:
+        found = [session for session in self.sessions_wanted if session.peer == peer]
+        if not found:
+            raise LabError(f"{self.name} has no BGP session with {peer}")
+        return found
+
+    def sessions(self) -> dict[str, str]:
+        raise NotImplementedError
+
+
+class BirdRouter(Router):
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.control = BirdControl(os.path.join(self.directory, "ctl"))
+
+    def configure(self):
+        config = self._write("bird.conf", self.config_text())
+        argv = ["/usr/sbin/bird", "-f", "-c", config, "-s", self.control.path]
+        self.daemons = [Daemon(f"{self.name}.bird", self.ns, argv, f"{self.directory}/bird.log")]
+
+    def config_text(self) -> str:
+        lines = ["log stderr { info, remote, warning, error, auth, fatal, bug };",
+                 f"router id {self.router_id};",
+                 "protocol device { scan time 1; }",
+                 'protocol direct { ipv4; ipv6; interface "*"; }',
+                 "filter to_kernel { if source = RTS_BGP || source = RTS_STATIC then accept; reject; }",
+                 "filter no_v4_default { if net = 0.0.0.0/0 then reject; accept; }",
+                 "filter no_v6_default { if net = ::/0 then reject; accept; }"]
+        for family in (4, 6):
+            lines.append(f"protocol kernel kernel{family} {{ merge paths on; scan time 10; "
+                         f"ipv{family} {{ import none; export filter to_kernel; }}; }}")
+            routes = [(net, via) for net, via in self.statics if net.version == family]
+            if routes:
+                lines.append(f"protocol static static{family} {{ check link on; ipv{family};")
+                lines += [f"  route {net} via {via};" for net, via in routes]
+                lines.append("}")
+        if not self.style.graceful:
+            bfd = f"min rx interval {self.style.bfd_ms} ms; min tx interval {self.style.bfd_ms} ms; multiplier 3;"
+            lines.append(f'protocol bfd {{ accept direct; interface "*" {{ {bfd} }}; }}')
+        for session in self._rendered():
+            lines += self._session_lines(session)
+        return "\n".join(lines) + "\n"
+
+    def _rendered(self):
+        """One protocol per session, or one per network of dynamic neighbours."""
+        seen = set()
+        for session in self.sessions_wanted:
+            if not (session.to_node and self.spec.dynamic):
+                yield session
+            elif session.network not in seen:
+                seen.add(session.network)
+                yield session
+
+    def _session_lines(self, session: Session) -> list[str]:
+        if session.to_node and self.spec.dynamic:
+            name, neighbor = f"nodes_{session.family}", f"range {session.network}"
+            dynamic = [f'  dynamic name "nodes_{session.family}_";']
+        else:
+            name, neighbor, dynamic = session.name, str(session.remote), []
+        lines = [f"protocol bgp {name} {{", f"  local {session.local} as {self.spec.asn};",
+                 f"  neighbor {neighbor} as {session.remote_as};", *dynamic,
+                 "  hold time 9; keepalive time 3; connect delay time 1; connect retry time 2; error wait time 1, 3;"]
+        if session.to_node:
+            lines.append("  passive on;")
+            if self.style.password:
+                lines.append(f'  password "{self.style.password}";')
+        # Toward nodes only: a busy machine that starves one router for a second would cut the underlay itself.
+        if session.to_node and not self.style.graceful:
+            lines.append("  bfd on;")
+        # On a cable of two nobody else can be the next hop; on a subnet the real one is told.
+        next_hop = " next hop self;" if session.network.num_addresses <= 4 else ""
+        lines += [f"  ipv{session.family} {{ import filter no_v{session.family}_default; "
+                  f"export filter no_v{session.family}_default;{next_hop} }};", "}"]
+        return lines
+
+    def sessions(self) -> dict[str, str]:
+        """Session -> `Established` or what BIRD says instead. Dynamic sessions are found by their neighbour."""
+        states = self.control.protocols("BGP")
+        if self.spec.dynamic:
+            by_address = {str(session.remote): session.name for session in self.sessions_wanted if session.to_node}
+            for session in [s for s in self.sessions_wanted if s.to_node]:
+                states[session.name] = "no connection"
+            for name in [name for name in states if name.startswith("nodes_")]:
+                text = self.control.command(f'show protocols all "{name}"')
+                for line in text.splitlines():
+                    key, _, value = line.strip().partition(":")
+                    if key == "Neighbor address" and value.strip() in by_address:
+                        states[by_address[value.strip()]] = states[name]
+                del states[name]
+        return states
+
+    def prefixes(self, family: int, peer: str | None = None) -> set[str]:
+        """BGP prefixes that are used here; only those learnt from peer when it is named."""
+        if peer is None:
+            return self.control.prefixes(f"master{family}", "primary where source = RTS_BGP")
+        session = next(s for s in self._named(peer) if s.family == family)
+        return self.control.prefixes(f"master{family}", f"where source = RTS_BGP && from = {session.remote}")
+
+    def disable(self, peer: str):
+        """Ends the sessions with peer in an orderly way; with dynamic neighbours, those with all nodes."""
+        self._each(peer, "disable")
+        self.disabled.add(peer)
+
+    def enable(self, peer: str):
+        self._each(peer, "enable")
+        self.disabled.discard(peer)
+
+    def _each(self, peer: str, verb: str):
+        for session in self._named(peer):
+            dynamic = session.to_node and self.spec.dynamic
+            self.control.command(f'{verb} "nodes_{session.family}*"' if dynamic else f"{verb} {session.name}")
+
+
+class FrrRouter(Router):
+    """zebra, bgpd and bfdd with sockets and files of their own; asked through the vty sockets, without vtysh."""
+
+    def configure(self):
+        self.sockets = os.path.join(self.directory, "run")
+        os.makedirs(self.sockets, exist_ok=True)
+        shutil.chown(self.sockets, "frr", "frr")  # they drop privileges to it
+        programs = [("zebra", [], []), ("bgpd", ["-p", "179"], self.bgp_lines())]
+        if self.statics:
+            routes = [f"{'ip' if net.version == 4 else 'ipv6'} route {net} {via}" for net, via in self.statics]
+            programs.insert(1, ("staticd", [], routes))
+        if not self.style.graceful:
+            profile = ["bfd", " profile lab", f"  receive-interval {self.style.bfd_ms}",
+                       f"  transmit-interval {self.style.bfd_ms}", "  detect-multiplier 3", " exit", "exit"]
+            programs.insert(1, ("bfdd", ["--bfdctl", f"{self.sockets}/bfdd.sock"], profile))
+        for program, options, lines in programs:
+            config = self._write(f"{program}.conf", "\n".join([f"hostname {self.name}", *lines]) + "\n")
+            argv = [f"{FRR_DIRECTORY}/{program}", "-f", config, "-P", "0", "--vty_socket", self.sockets,
+                    "-z", f"{self.sockets}/zserv", "-i", f"{self.sockets}/{program}.pid",
+                    "--log", "stdout", "--log-level", "informational", *options]
+            self.daemons.append(Daemon(f"{self.name}.{program}", self.ns, argv, f"{self.directory}/{program}.log"))
+
+    def established(self) -> set[str]:
+        for daemon in self.daemons:  # a line that FRR does not understand is only a line in its log
+            if "No such command" in daemon.log_text():
+                raise Broken(f"{daemon.name} refuses its configuration\n{daemon.tail()}")
+        return super().established()
+
+    def bgp_lines(self) -> list[str]:
+        lines = ["ip prefix-list nodefault4 seq 5 deny 0.0.0.0/0", "ip prefix-list nodefault4 seq 10 permit any",
+                 "ipv6 prefix-list nodefault6 seq 5 deny ::/0", "ipv6 prefix-list nodefault6 seq 10 permit any",
+                 f"router bgp {self.spec.asn}", f" bgp router-id {self.router_id}", " no bgp default ipv4-unicast",
+                 " no bgp ebgp-requires-policy", " no bgp network import-check", " bgp bestpath as-path multipath-relax"]
+        activate: dict[int, list[str]] = {4: [], 6: []}
+        ranges = set()
+        for session in self.sessions_wanted:
+            if session.to_node and self.spec.dynamic:
+                group = f"NODES{session.family}"
+                if session.network in ranges:
+                    continue
+                ranges.add(session.network)
+                lines.append(f" neighbor {group} peer-group")
+                self._neighbor_lines(lines, group, session)
+                lines.append(f" bgp listen range {session.network} peer-group {group}")
+                activate[session.family].append(group)
+            else:
+                self._neighbor_lines(lines, str(session.remote), session)
+                activate[session.family].append(str(session.remote))
+        for family, peers in activate.items():
+            if peers:
+                lines.append(f" address-family ipv{family} unicast")
+                lines += ["  redistribute connected", "  redistribute static"]
+                for peer in peers:
+                    lines += [f"  neighbor {peer} activate", f"  neighbor {peer} prefix-list nodefault{family} in",
+                              f"  neighbor {peer} prefix-list nodefault{family} out"]
+                lines.append(" exit-address-family")
+        return [*lines, "exit"]
+
+    def _neighbor_lines(self, lines: list[str], neighbor: str, session: Session):
+        lines += [f" neighbor {neighbor} remote-as {session.remote_as}",
+                  f" neighbor {neighbor} timers 3 9", f" neighbor {neighbor} timers connect 2"]
+        if session.to_node:
+            if not self.spec.dynamic:
+                lines.append(f" neighbor {neighbor} passive")
+            if self.style.password:
+                lines.append(f" neighbor {neighbor} password {self.style.password}")
+        if session.to_node and not self.style.graceful:
+            lines += [f" neighbor {neighbor} bfd", f" neighbor {neighbor} bfd profile lab"]
+
+    def vty(self, *commands: str, daemon: str = "bgpd") -> str:
+        """Runs commands over a daemon's vty socket and returns the last answer."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as vty:
+            vty.settimeout(20)
+            try:
+                vty.connect(f"{self.sockets}/{daemon}.vty")
+                answer = ""
+                for command in ("enable", *commands):
+                    vty.sendall(command.encode() + b"\0")
+                    data = b""
+                    while len(data) < 4 or data[-4:-1] != b"\0\0\0":
+                        piece = vty.recv(65536)
+                        if not piece:
+                            raise LabError(f"{self.name}: {daemon} closed its vty at {command!r}")
+                        data += piece
+                    answer = data[:-4].decode(errors="replace")
+                    if data[-1] not in (0, 1):
+                        raise LabError(f"{self.name}: {daemon}: {command}: {answer.strip()} (status {data[-1]})")
+                return answer
+            except OSError as error:
+                raise LabError(f"{self.name}: {daemon}: {error}") from error
+
+    def sessions(self) -> dict[str, str]:
+        states = {}
+        summary = {family: json.loads(self.vty(f"show bgp ipv{family} unicast summary json") or "{}")
+                   for family in {session.family for session in self.sessions_wanted}}
+        for session in self.sessions_wanted:
+            peers = summary[session.family].get("peers", {})
+            states[session.name] = peers.get(str(session.remote), {}).get("state", "no connection")
+        return states
+
+    def prefixes(self, family: int, peer: str | None = None) -> set[str]:
+        table = f"show bgp ipv{family} unicast"
+        if peer is None:
+            routes = json.loads(self.vty(f"{table} json"))["routes"]
+            return {prefix for prefix, paths in routes.items()
+                    if any(path.get("bestpath") and path.get("path") for path in paths)}
+        session = next(s for s in self._named(peer) if s.family == family)
+        return set(json.loads(self.vty(f"{table} neighbors {session.remote} routes json")).get("routes", {}))
+
+    def _shutdown(self, peer: str, word: str):
+        for session in self._named(peer):
+            target = f"NODES{session.family}" if session.to_node and self.spec.dynamic else str(session.remote)
+            self.vty("configure terminal", f"router bgp {self.spec.asn}", f"{word}neighbor {target} shutdown")
+
+    def disable(self, peer: str):
+        """Ends the sessions with peer; with dynamic neighbours, those with all nodes of the range."""
+        self._shutdown(peer, "")
+        self.disabled.add(peer)
+
+    def enable(self, peer: str):
+        self._shutdown(peer, "no ")
+        self.disabled.discard(peer)
+
+
+def make_router(spec, ns: Netns, index: int, directory: str, style: Style) -> Router:
+    os.makedirs(directory, exist_ok=True)
+    kind = FrrRouter if spec.software == "frr" else BirdRouter
+    if spec.software == "frr" and not os.path.exists(f"{FRR_DIRECTORY}/bgpd"):
+        raise LabError(f"FRR is not installed ({FRR_DIRECTORY}/bgpd); run tests/deps")
+    if spec.software == "bird" and shutil.which("bird", path="/usr/sbin:/sbin") is None:
+        raise LabError("BIRD is not installed; run tests/deps")
+    return kind(spec, ns, index, directory, style)

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The configuration file: defaults, every key, every refusal. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/config/config.h"
+#include "weft/cleanup.h"
+#include "weft/file.h"
+
+#define MIN "nodeName: n1\ndatastore: {kind: directory, path: /data}\n"
+
+static void collect(void *ctx, const char *text)
+{
+	weft_buf_str(ctx, text);
+	weft_buf_char(ctx, '\n');
+}
+
+static int parse(const char *text, struct weft_config *config, struct weft_buf *reports, struct weft_err *err)
+{
+	return weft_config_parse("w.yaml", text, strlen(text), config, collect, reports, err);
+}
+
+static void the_least_file_gets_all_defaults(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf reports = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	assert_int_equal(parse(MIN, &c, &reports, &err), 0);
+	assert_string_equal(weft_buf_text(&reports), "");
+	assert_string_equal(c.node_name, "n1");
+	assert_string_equal(c.datastore.path, "/data");
+	assert_string_equal(c.state_dir, "/var/lib/weft");
+	assert_string_equal(c.run_dir, "/run/weft");
+	assert_string_equal(c.bird.config_dir, "/etc/weft/bird");
+	assert_string_equal(c.bird.socket, "/run/bird/bird.ctl");
+	assert_string_equal(c.bird.templates, "/usr/share/weft/bird-templates");
+	assert_string_equal(c.bird.binary, "/usr/sbin/bird");
+	assert_int_equal(c.bird.restart_profile, WEFT_RESTART_FAST);
+	assert_int_equal(c.bird.stale_routes_ms, 120000);
+	assert_string_equal(c.cni.conf_dir, "/etc/cni/net.d");
+	assert_string_equal(c.cni.bin_dir, "/opt/cni/bin");
+	assert_int_equal(c.cni.mtu, 0);
+	assert_int_equal(c.ipam.cooldown_ms, 60000);
+	assert_int_equal(c.ipam.spare_addresses, 16);
+	assert_int_equal(c.ipam.release_empty_after_ms, 600000);
+	assert_int_equal(c.log_level, WEFT_LOG_INFO);
+	assert_int_equal(c.roles, WEFT_ROLE_NODE);
+}
+
+static void every_key_is_read_and_dumped(void **state)
+{
+	static const char text[] =
+	        "nodeName: \"node-1.rack\"\ndatastore:\n  kind: directory\n  path: \"/a\"\n  rescan: 20s\n"
+	        "stateDir: \"/b\"\nrunDir: \"/c\"\nbird:\n  configDir: \"/d\"\n"
+	        "  socket: \"/e\"\n  templates: \"/f\"\n  binary: \"/g\"\n"
+	        "  restartProfile: graceful\n  staleRoutes: 90s\ncni:\n  confDir: \"/h\"\n"
+	        "  binDir: \"/i\"\n  mtu: 1400\nipam:\n  cooldown: 500ms\n"
+	        "  spareAddresses: 3\n  releaseEmptyAfter: 2h\nlog:\n  level: debug\n"
+	        "roles:\n  - node\n";
+	weft_auto(weft_buf_free) struct weft_buf reports = {0}, dump = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	assert_int_equal(parse(text, &c, &reports, &err), 0);
+	weft_config_dump(&c, &dump);
+	assert_string_equal(weft_buf_text(&dump), text);
+}
+
+static void the_node_name_defaults_to_the_host_name(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf reports = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+	char host[256];
+
+	(void)state;
+	assert_int_equal(gethostname(host, sizeof(host)), 0);
+	for (char *p = host; *p; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
+	assert_int_equal(parse("nodeName:\ndatastore: {kind: directory, path: /data/}\n", &c, &reports, &err),
+	                 0);
+	assert_string_equal(c.node_name, host);
+	assert_string_equal(c.datastore.path, "/data");
+}
+
+static void bad_files_are_refused(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+	        {"", "w.yaml:1: the configuration is empty; it needs at least datastore"},
+	        {"nodeName: a\n", "w.yaml:1: datastore: is missing"},
+	        {"- a\n", "w.yaml:1: must be a mapping, not a list"},
+	        {MIN "---\na: b\n", "w.yaml:4: a configuration is one document, here is a second"},
+	        {"a: [\n",
+	         "w.yaml:2: not YAML: while parsing a flow node, did not find expected node content"},
+	        {MIN "nodeName: b\n", "w.yaml:3: the key \"nodeName\" appears twice"},
+	        {MIN "statedir: /x\n", "w.yaml:3: unknown field statedir; did you mean stateDir?"},
+	        {MIN "zebra: 1\n", "w.yaml:3: unknown field zebra"},
+	        {MIN "stateDir: x\n", "w.yaml:3: stateDir: \"x\" is not an absolute path"},
+	        {MIN "stateDir: \"/x\\\";\"\n",
+	         "w.yaml:3: stateDir: \"/x\";\" may hold letters, digits and / . _ + @ : , = ~ - only"},
+	        {MIN "stateDir: \"/x\\ny\"\n",
+	         "w.yaml:3: stateDir: holds a control character or bytes that are not UTF-8"},
+	        {MIN "runDir: 5\n", "w.yaml:3: runDir: must be a string, not a number"},
+	        {MIN "cni:\n  mtu: 1279\n", "w.yaml:4: cni.mtu: 1279 is not 0 (automatic) or 1280 to 65535"},
+	        {MIN "cni: {mtu: \"1500\"}\n", "w.yaml:3: cni.mtu: must be a number, not a string"},
+	        {MIN "bird: {staleRoutes: 60}\n",
+	         "w.yaml:3: bird.staleRoutes: a duration needs a unit: 60s, not 60"},
+	        {MIN "bird: {staleRoutes: 1d}\n",
+	         "w.yaml:3: bird.staleRoutes: \"1d\" is not a duration such as 500ms, 60s, 5m or 2h"},
+	        {MIN "bird: {staleRoutes: 25h}\n", "w.yaml:3: bird.staleRoutes: 25h is not from 1s to 24h"},
+	        {MIN "bird: {staleRoutes: 999999999999h}\n",
+	         "w.yaml:3: bird.staleRoutes: 999999999999h is not from 1s to 24h"},
+	        {MIN "bird: {restartProfile: Fast}\n",
+	         "w.yaml:3: bird.restartProfile: \"Fast\" is not known; did you mean fast?"},
+	        {MIN "ipam: {spareAddresses: -1}\n",
+	         "w.yaml:3: ipam.spareAddresses: -1 is not a whole number from 0 to 4096"},
+	        {MIN "log: {level: verbose}\n",
+	         "w.yaml:3: log.level: \"verbose\" is not one of error, warning, info, debug"},
+	        {MIN "roles: []\n", "w.yaml:3: roles: needs at least one role"},
+	        {MIN "roles: [nodes]\n", "w.yaml:3: roles[0]: \"nodes\" is not known; did you mean node?"},
+	        {MIN "log:\n", ""},
+	        {"nodeName: A\ndatastore: {kind: directory, path: /d}\n",
+	         "w.yaml:1: nodeName: \"A\" is not a name (lower case letters, digits, '-' and '.')"},
+	        {"nodeName: a\ndatastore: {kind: kubernetes, path: /d}\n",
+	         "w.yaml:2: datastore.kind: \"kubernetes\" is not one of directory"},
+	        {"nodeName: a\ndatastore: {kind: directory}\n", "w.yaml:2: datastore.path: is missing"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		weft_auto(weft_buf_free) struct weft_buf reports = {0};
+		struct weft_config c = {.node_name = "untouched"};
+		struct weft_err err = WEFT_ERR_INIT;
+		int r = parse(cases[i].text, &c, &reports, &err);
+
+		assert_string_equal(err.text, cases[i].want);
+		assert_true((r < 0) == (*cases[i].want != '\0'));
+		if (r < 0)
+			assert_string_equal(c.node_name, "untouched");
+	}
+}
+
+static void all_errors_are_reported(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf reports = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	assert_int_equal(
+	        parse("nodeName: n\ndatastor: {}\nbird:\n  socket: x\n  sokcet: /y\n  staleRoutes: soon\n",
+	              &c, &reports, &err),
+	        -EINVAL);
+	assert_string_equal(
+	        weft_buf_text(&reports),
+	        "w.yaml:2: unknown field datastor; did you mean datastore?\n"
+	        "w.yaml:4: bird.socket: \"x\" is not an absolute path\n"
+	        "w.yaml:5: unknown field bird.sokcet; did you mean socket?\n"
+	        "w.yaml:6: bird.staleRoutes: \"soon\" is not a duration such as 500ms, 60s, 5m or 2h\n"
+	        "w.yaml:1: datastore: is missing\n");
+	assert_string_equal(err.text,
+	                    "w.yaml:2: unknown field datastor; did you mean datastore? (and 4 more)");
+}
+
+static void sockets_fit_their_address(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf reports = {0}, text = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	weft_buf_printf(&text, MIN "runDir: /%0100d\nbird: {socket: /%0107d}\n", 0, 0);
+	assert_int_equal(parse(weft_buf_text(&text), &c, &reports, &err), -EINVAL);
+	assert_non_null(strstr(weft_buf_text(&reports), "w.yaml:3: runDir: is longer than"));
+	assert_non_null(strstr(weft_buf_text(&reports), "w.yaml:4: bird.socket: is longer than 107 bytes"));
+}
+
+static void files_are_loaded_by_name(void **state)
+{
+	char path[] = "/tmp/weft-config-XXXXXX";
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, MIN, strlen(MIN)), strlen(MIN));
+	close(fd);
+	assert_int_equal(weft_config_load(path, &c, NULL, NULL, &err), 0);
+	unlink(path);
+	assert_int_equal(weft_config_load(path, &c, NULL, NULL, &err), -ENOENT);
+	assert_non_null(strstr(err.text, path));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(the_least_file_gets_all_defaults),
+	        cmocka_unit_test(every_key_is_read_and_dumped),
+	        cmocka_unit_test(the_node_name_defaults_to_the_host_name),
+	        cmocka_unit_test(bad_files_are_refused),
+	        cmocka_unit_test(all_errors_are_reported),
+	        cmocka_unit_test(sockets_fit_their_address),
+	        cmocka_unit_test(files_are_loaded_by_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* weftctl end to end: the program itself, over a real socket, against daemons good, bad and absent. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <pty.h>
+#include <sys/wait.h>
+
+#include "tests/unit/serve_fixture.h"
+
+static const struct canned replies[] = {
+        {"status",
+         "{\"node\":\"node1\",\"version\":\"0.1.0\",\"uptimeSeconds\":93784,\"addresses\":[\"10.1.1.11\",\"fd00:1::11\"],"
+         "\"datastore\":{\"kind\":\"directory\",\"path\":\"/etc/weft/objects\",\"synced\":true,"
+         "\"objects\":{\"Node\":4,\"IPPool\":1}},"
+         "\"routes\":{\"wanted\":12,\"installed\":9,\"pending\":1,\"notReady\":0,\"conflicts\":2},"
+         "\"blocks\":{\"own\":1,\"total\":4},\"ipam\":{\"used\":3,\"free\":61},"
+         "\"bird\":{\"state\":\"up\",\"version\":\"2.0.12\",\"routerId\":\"10.1.1.11\",\"sessionsUp\":2,"
+         "\"sessionsTotal\":2,\"lastError\":null,\"configState\":\"ok\"},"
+         "\"tunnels\":[{\"dev\":\"weft.ipip\",\"address\":\"10.244.1.1\",\"mtu\":1480,\"state\":\"up\"},"
+         "{\"dev\":\"weft.sit\",\"address\":null,\"mtu\":1480,\"state\":\"pending\"}],"
+         "\"problems\":[{\"object\":\"IPPool blue\",\"where\":\"pools.yaml:12\",\"text\":\"host bits are set\"},"
+         "{\"object\":\"BGPPeer tor1\",\"text\":\"no \\u001b[31mSecret\\u001b[0m\"}]}"},
+        {"nodes",
+         "[{\"name\":\"node10\",\"self\":false,\"ip4\":\"10.1.2.10\",\"asNumber\":64512,\"blocks\":1,"
+         "\"path\":\"fabric via 10.1.1.1\",\"state\":\"ok\"},"
+         "{\"name\":\"node2\",\"self\":true,\"ip4\":\"10.1.1.11\",\"asNumber\":4200000001,\"blocks\":2,"
+         "\"path\":\"local\",\"state\":\"ok\"}]"},
+        {"blocks",
+         "[{\"cidr\":\"10.244.1.64/26\",\"node\":\"node2\",\"pool\":\"p\",\"self\":false,\"via\":\"tunnel\"},"
+         "{\"cidr\":\"10.244.1.0/26\",\"node\":\"node1\",\"pool\":\"p\",\"self\":true,\"used\":3,\"free\":60,"
+         "\"cooling\":1,\"via\":\"local\"}]"},
+        {"routes",
+         "[{\"dst\":\"10.244.1.0/26\",\"table\":179,\"metric\":100,\"type\":\"blackhole\",\"state\":\"installed\"},"
+         "{\"dst\":\"10.244.2.0/26\",\"table\":\"main\",\"metric\":16,\"type\":\"unicast\",\"via\":\"10.1.1.12\","
+         "\"dev\":\"eth0\",\"state\":\"conflict\",\"owner\":\"proto static\",\"reason\":\"in the way\"}]"},
+        {"peers", "!BIRD \033[2Jis gone"},
+        {"ipam", "[]"},
+};
+
+/* Where the tests and programs of this build are. */
+static char build[PATH_MAX];
+
+struct outcome {
+	int code;
+	char out[16384], err[4096];
+};
+
+static void slurp(int fd, char *buf, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
+		len += (size_t)n;
+	buf[len] = '\0';
+	close(fd);
+}
+
+/* Run weftctl with these arguments (NULL-terminated); output on a terminal of `columns` columns, or files. */
+static struct outcome run_on(unsigned short columns, const char *const *args)
+{
+	struct winsize size = {.ws_row = 25, .ws_col = columns};
+	struct outcome o = {0};
+	int out[2], err[2], status;
+	char *argv[16] = {"weftctl"};
+	char program[PATH_MAX + 16];
+	pid_t pid;
+
+	for (size_t i = 0; args[i]; i++)
+		argv[i + 1] = (char *)args[i];
+	snprintf(program, sizeof(program), "%s/weftctl", build);
+	if (columns)
+		assert_int_equal(openpty(&out[0], &out[1], NULL, NULL, &size), 0);
+	else
+		assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out[1], 1);
+		dup2(err[1], 2);
+		unsetenv("NO_COLOR");
+		setenv("TERM", "xterm", 1);
+		execv(program, argv);
+		_exit(127);
+	}
+	close(out[1]);
+	close(err[1]);
+	slurp(out[0], o.out, sizeof(o.out));
+	slurp(err[0], o.err, sizeof(o.err));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	o.code = WEXITSTATUS(status);
+	return o;
+}
+
+#define RUN(...) run_on(0, (const char *const[]){__VA_ARGS__, NULL})
+
+static void assert_outcome(const struct outcome *o, int code, const char *out, const char *err)
+{
+	if (err)
+		assert_string_equal(o->err, err);
+	assert_string_equal(o->out, out);
+	assert_int_equal(o->code, code);
+}
+
+static void assert_says(const struct outcome *o, int code, const char *err_part)
+{
+	assert_string_equal(o->out, "");
+	if (!strstr(o->err, err_part))
+		fail_msg("\"%s\" is not in: %s", err_part, o->err);
+	assert_int_equal(o->code, code);
+}
+
+static void tables_are_golden(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "nodes");
+	assert_outcome(&o, 0,
+	               "   NODE    STATE  IPV4               AS  BLOCKS  PATH\n"
+	               "*  node2   ok     10.1.1.11  4200000001       2  local\n"
+	               "   node10  ok     10.1.2.10       64512       1  fabric via 10.1.1.1\n",
+	               "");
+	o = RUN("blocks", "-s", f->path);
+	assert_outcome(&o, 0,
+	               "   BLOCK           NODE   POOL  USED  FREE  COOLING  VIA\n"
+	               "*  10.244.1.0/26   node1  p        3    60        1  local\n"
+	               "   10.244.1.64/26  node2  p        -     -        -  tunnel\n",
+	               "");
+	o = RUN("--socket", f->path, "routes");
+	assert_outcome(
+	        &o, 0,
+	        "STATE      TABLE  DESTINATION    METRIC  TYPE       VIA        DEV   OWNER         REASON\n"
+	        "conflict   main   10.244.2.0/26      16  unicast    10.1.1.12  eth0  proto static  in the way\n"
+	        "installed  179    10.244.1.0/26     100  blackhole  -          -     -             -\n",
+	        "");
+	o = RUN("--socket", f->path, "routes", "10.244.1.5");
+	assert_outcome(&o, 0,
+	               "STATE      TABLE  DESTINATION    METRIC  TYPE\n"
+	               "installed  179    10.244.1.0/26     100  blackhole\n",
+	               "");
+	o = RUN("--socket", f->path, "nodes", "nobody");
+	assert_says(&o, 1, "none of the nodes matches \"nobody\"");
+	o = RUN("--socket", f->path, "ipam");
+	assert_outcome(&o, 0, "", "no addresses: no pod of this node has one from weft\n");
+	fix_stop(f);
+}
+
+static void status_is_a_page_and_a_verdict(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "status");
+	assert_outcome(
+	        &o, 1,
+	        "node        node1 (10.1.1.11, fd00:1::11)\n"
+	        "weftd       version 0.1.0, up 1d 2h\n"
+	        "datastore   directory /etc/weft/objects, synced: 4 Node, 1 IPPool\n"
+	        "blocks      1 own of 4\n"
+	        "addresses   3 used, 61 free\n"
+	        "routes      12 wanted, 9 installed, 1 pending, 2 in conflict\n"
+	        "bird        up, 2 of 2 sessions up, version 2.0.12, router id 10.1.1.11, configuration ok\n"
+	        "tunnels     weft.ipip up, address 10.244.1.1, mtu 1480\n"
+	        "            weft.sit pending, address -, mtu 1480\n"
+	        "problems    2\n"
+	        "  IPPool blue (pools.yaml:12): host bits are set\n"
+	        "  BGPPeer tor1: no ?[31mSecret?[0m\n",
+	        "");
+	o = RUN("--socket", f->path, "status", "-o", "json");
+	assert_int_equal(o.code, 1);
+	fix_stop(f);
+}
+
+static void empty_status_is_healthy(void **state)
+{
+	static const struct canned bare[] = {
+	        {"status", "{}"}, {"nodes", "{}"}, {"blocks", "[1,null,{\"cidr\":{}}]"}};
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, bare, WEFT_ARRAY_LEN(bare));
+	o = RUN("--socket", f->path, "status");
+	assert_int_equal(o.code, 0);
+	assert_non_null(strstr(o.out, "problems    none\n"));
+	o = RUN("--socket", f->path, "nodes");
+	assert_says(&o, 1, "weftd answered `nodes` with something else");
+	o = RUN("--socket", f->path, "blocks");
+	assert_int_equal(o.code, 0);
+	fix_stop(f);
+}
+
+static void programs_get_json_and_yaml(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+	cJSON *value;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "blocks", "-o", "json");
+	assert_int_equal(o.code, 0);
+	value = cJSON_Parse(o.out);
+	assert_int_equal(cJSON_GetArraySize(value), 2);
+	assert_string_equal(cJSON_GetObjectItem(value->child, "cidr")->valuestring, "10.244.1.0/26");
+	cJSON_Delete(value);
+	o = RUN("--socket", f->path, "blocks", "-oyaml", "10.244.1.0/26");
+	assert_outcome(&o, 0,
+	               "- cidr: '10.244.1.0/26'\n"
+	               "  node: node1\n"
+	               "  pool: p\n"
+	               "  self: true\n"
+	               "  used: 3\n"
+	               "  free: 60\n"
+	               "  cooling: 1\n"
+	               "  via: local\n",
+	               "");
+	o = RUN("--socket", f->path, "ipam", "-o", "json");
+	assert_outcome(&o, 0, "[]\n", "");
+	o = RUN("--socket", f->path, "ipam", "-o", "yaml");
+	assert_outcome(&o, 0, "[]\n", "");
+	fix_stop(f);
+}
+
+static void terminal_gets_colour_and_its_width(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	const char *const args[] = {"--socket", f->path, "nodes", NULL};
+	const char *const plain[] = {"--socket", f->path, "nodes", "--no-color", NULL};
+	o = run_on(60, args);
+	assert_outcome(&o, 0,
+	               "   NODE    STATE  IPV4               AS  BLOCKS  PATH\r\n"
+	               "*  node2   \033[32mok\033[0m     10.1.1.11  4200000001       2  local\r\n"
+	               "   node10  \033[32mok\033[0m     10.1.2.10       64512       1  fabric via …\r\n",
+	               "");
+	o = run_on(200, plain);
+	assert_int_equal(o.code, 0);
+	assert_null(strchr(o.out, '\033'));
+	fix_stop(f);
+}
+
+static void failures_have_their_exit_codes(void **state)
+{
+	char path[PATH_MAX];
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "peers");
+	assert_outcome(&o, 1, "", "weftctl: BIRD ?[2Jis gone\n");
+	snprintf(path, sizeof(path), "%s/none.sock", f->dir);
+	o = RUN("--socket", path, "status");
+	assert_says(&o, 3, "no weftd at");
+	o = RUN("status", "--socket");
+	assert_says(&o, 2, "requires an argument");
+	o = RUN("stat\033us");
+	assert_int_equal(o.code, 2);
+	o = RUN("status", "extra");
+	assert_says(&o, 2, "takes no argument");
+	o = RUN("nodes", "a", "b");
+	assert_says(&o, 2, "one argument too many");
+	o = RUN("nodes", "-o", "xml");
+	assert_says(&o, 2, "no output format \"xml\"");
+	o = RUN("nodes", "--timeout", "0");
+	assert_says(&o, 2, "--timeout");
+	o = RUN("--no-color");
+	assert_says(&o, 2, "name a command");
+	fix_stop(f);
+}
+
+static void help_is_there_for_all(void **state)
+{
+	static const char *const names[] = {"status", "nodes", "blocks", "routes", "peers", "ipam"};
+	struct outcome o = RUN("--help");
+
+	(void)state;
+	assert_int_equal(o.code, 0);
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(names); i++) {
+		assert_non_null(strstr(o.out, names[i]));
+		struct outcome one = RUN(names[i], "--help");
+		struct outcome two = RUN("help", names[i]);
+
+		assert_int_equal(one.code, 0);
+		assert_non_null(strstr(one.out, "Examples:\n  weftctl "));
+		assert_string_equal(one.out, two.out);
+	}
+	o = RUN("--version");
+	assert_outcome(&o, 0, "weftctl " WEFT_VERSION "\n", "");
+}
+
+/* A daemon that answers one connection with these bytes; NULL: never answers. */
+struct liar {
+	int fd;
+	const char *reply;
+};
+
+static void *lie(void *arg)
+{
+	const struct liar *l = arg;
+	int fd = accept(l->fd, NULL, NULL);
+	char request[256];
+
+	(void)!read(fd, request, sizeof(request));
+	if (l->reply)
+		(void)!send(fd, l->reply, strlen(l->reply), MSG_NOSIGNAL);
+	else
+		(void)!read(fd, request, sizeof(request)); /* until weftctl hangs up */
+	close(fd);
+	return NULL;
+}
+
+static struct outcome ask_liar(const char *reply, const char *timeout)
+{
+	char dir[] = "/tmp/weft-liar-XXXXXX";
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	struct liar l = {socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reply};
+	struct outcome o;
+	pthread_t thread;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/s", dir);
+	assert_int_equal(bind(l.fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(l.fd, 1), 0);
+	assert_int_equal(pthread_create(&thread, NULL, lie, &l), 0);
+	o = RUN("--socket", sa.sun_path, "--timeout", timeout, "nodes");
+	pthread_join(thread, NULL);
+	close(l.fd);
+	unlink(sa.sun_path);
+	rmdir(dir);
+	return o;
+}
+
+static void broken_daemons_are_reported(void **state)
+{
+	static const struct {
+		const char *reply;
+		int code;
+		const char *says;
+	} cases[] = {
+	        {"", 3, "without an answer"},
+	        {"{\"ok\":true,\"resu", 3, "in the middle of its answer"},
+	        {"{\"ok\":true,\"resu\n", 1, "makes no sense"},
+	        {"\n", 1, "makes no sense"},
+	        {"[]\n", 1, "makes no sense"},
+	        {"{\"ok\":true}\n", 1, "makes no sense"},
+	        {"{\"ok\":false}\n", 1, "makes no sense"},
+	        {"{\"ok\":\"yes\",\"result\":[]}\n", 1, "makes no sense"},
+	        {"{\"ok\":false,\"error\":\"\xc2\x9b"
+	         "2J\xff\"}\n",
+	         1, "weftctl: ?2J?\n"},
+	        {NULL, 3, "no answer from weftd within 0.3 s"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		struct outcome o = ask_liar(cases[i].reply, cases[i].reply ? "10" : "0.3");
+
+		assert_says(&o, cases[i].code, cases[i].says);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(tables_are_golden),
+	        cmocka_unit_test(status_is_a_page_and_a_verdict),
+	        cmocka_unit_test(empty_status_is_healthy),
+	        cmocka_unit_test(programs_get_json_and_yaml),
+	        cmocka_unit_test(terminal_gets_colour_and_its_width),
+	        cmocka_unit_test(failures_have_their_exit_codes),
+	        cmocka_unit_test(help_is_there_for_all),
+	        cmocka_unit_test(broken_daemons_are_reported),
+	};
+	char self[PATH_MAX] = "";
+
+	/* build/unit/test_ctl_program -> build */
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		return 1;
+	snprintf(build, sizeof(build), "%s", dirname(dirname(self)));
+	alarm(120); /* rather killed than hung */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
