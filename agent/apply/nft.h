@@ -13,10 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/plan/services.h"
 #include "weft/addr.h"
 #include "weft/err.h"
 
 #define NFT_NEVER UINT64_MAX
+#define NFT_CIDRS 32
 
 /* What decides the shape of the table. */
 struct nft_shape {
@@ -24,6 +26,15 @@ struct nft_shape {
 	struct weft_addr local;   /* v4: the tunnels' own end; set when one of them exists */
 	struct weft_addr tunnel4; /* address of weft.ipip; AF_UNSPEC = no source NAT into it */
 	struct weft_addr tunnel6; /* of weft.sit */
+
+	bool services;                               /* sets and rules of Services are there */
+	struct weft_addr node4, node6;               /* source of what is masqueraded: our InternalIPs */
+	bool masquerade_all;                         /* ClusterIP traffic of pods too */
+	struct weft_prefix service_cidrs[NFT_CIDRS]; /* closed like VIPs (S17) */
+	size_t n_service_cidrs;
+	struct weft_prefix
+	        pod_cidrs[NFT_CIDRS]; /* of the cluster: keep their source towards ClusterIPs (S21) */
+	size_t n_pod_cidrs;
 };
 
 struct nft;
@@ -35,6 +46,17 @@ void nft_free(struct nft *n); /* leaves the table */
 void nft_want(struct nft *n, const struct nft_shape *shape);
 void nft_want_peer(struct nft *n, const struct weft_addr *ip4); /* IPv4 address of a node */
 void nft_unwant_peer(struct nft *n, const struct weft_addr *ip4);
+
+/*
+ * An element of a Service's set; wanted by any number of owners, it goes with the last. The same key with
+ * another mark changes the mark (delete and add in one transaction). Costs one element in the next
+ * transaction.
+ */
+void nft_want_element(struct nft *n, const struct svc_element *e);
+void nft_unwant_element(struct nft *n, const struct svc_element *e);
+
+/* Is there nothing that nft_apply() would have to write? */
+bool nft_settled(const struct nft *n);
 
 /* Nothing is written before the first nft_want(). 0, or a negative errno: kept dirty, see nft_deadline(). */
 int nft_apply(struct nft *n, uint64_t now, struct weft_err *err);
@@ -52,6 +74,13 @@ struct nft_stats {
 	size_t peers;
 };
 struct nft_stats nft_stats(const struct nft *n);
+
+/*
+ * H11: does somebody else's chain drop what comes in by default (hook input, policy drop)? Writes one
+ * sentence that names table and chain and says what to do, "" if there is none. Looks at the whole ruleset:
+ * for start-up and when the ruleset changed, not for each event.
+ */
+int nft_foreign_input_drop(struct nft *n, char text[256], struct weft_err *err);
 
 /* `weftd cleanup`: delete the table, if it is there. */
 int nft_cleanup(struct weft_err *err);

@@ -15,10 +15,16 @@ static const struct {
 } kinds[WEFT_KIND_COUNT] = {
         [WEFT_NODE] = {"Node", "v1", false},
         [WEFT_SECRET] = {"Secret", "v1", true},
+        [WEFT_NAMESPACE] = {"Namespace", "v1", false},
+        [WEFT_SERVICE] = {"Service", "v1", true},
+        [WEFT_ENDPOINTSLICE] = {"EndpointSlice", "discovery.k8s.io/v1", true},
+        [WEFT_SERVICECIDR] = {"ServiceCIDR", "networking.k8s.io/v1", false},
         [WEFT_IPPOOL] = {"IPPool", "weft.dev/v1alpha1", false},
         [WEFT_IPBLOCK] = {"IPBlock", "weft.dev/v1alpha1", false},
         [WEFT_BGPCONFIG] = {"BGPConfig", "weft.dev/v1alpha1", false},
         [WEFT_BGPPEER] = {"BGPPeer", "weft.dev/v1alpha1", false},
+        [WEFT_BGPADVERTISEMENT] = {"BGPAdvertisement", "weft.dev/v1alpha1", false},
+        [WEFT_SERVICESTATUS] = {"ServiceStatus", "weft.dev/v1alpha1", true},
 };
 
 const char *weft_kind_name(enum weft_kind kind)
@@ -153,6 +159,12 @@ void weft_object_free(struct weft_object *obj)
 		free_bgppeer(&obj->bgppeer);
 		break;
 	case WEFT_NODE:
+	case WEFT_NAMESPACE:
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
+	case WEFT_SERVICECIDR:
+	case WEFT_BGPADVERTISEMENT:
+	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
 	}
@@ -282,6 +294,12 @@ static void add_body(crypto_generichash_state *h, const struct weft_object *obj)
 	case WEFT_BGPPEER:
 		add_bgppeer(h, &obj->bgppeer);
 		break;
+	case WEFT_NAMESPACE:
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
+	case WEFT_SERVICECIDR:
+	case WEFT_BGPADVERTISEMENT:
+	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
 	}

@@ -9,6 +9,7 @@
 #ifndef WEFT_CONFIG_H
 #define WEFT_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,7 +30,8 @@ enum weft_datastore_kind { WEFT_DATASTORE_DIRECTORY };
  * restart (RFC 4724), and BIRD runs with -R. docs/architecture.md, "BIRD", says why not both. */
 enum weft_restart_profile { WEFT_RESTART_FAST, WEFT_RESTART_GRACEFUL };
 
-#define WEFT_ROLE_NODE 0x1u
+#define WEFT_ROLE_NODE       0x1u
+#define WEFT_ROLE_CONTROLLER 0x2u
 
 struct weft_config_datastore {
 	enum weft_datastore_kind kind;
@@ -58,6 +60,33 @@ struct weft_config_ipam {
 	uint64_t release_empty_after_ms;
 };
 
+#define WEFT_CONFIG_CIDRS 16
+
+struct weft_config_cidrs {
+	struct weft_prefix cidr[WEFT_CONFIG_CIDRS];
+	size_t n;
+};
+
+/* Which addresses of the node answer on node ports (S22). */
+enum weft_node_ports { WEFT_NODE_PORTS_ALL, WEFT_NODE_PORTS_PRIMARY, WEFT_NODE_PORTS_CIDRS };
+
+struct weft_config_services {
+	bool enabled;
+	struct weft_config_cidrs cidrs; /* service CIDRs, besides those of ServiceCIDR objects */
+	enum weft_node_ports node_ports;
+	struct weft_config_cidrs node_port_cidrs;
+	uint16_t node_port_first,
+	        node_port_last; /* nodePortRange: which IPVS services on node addresses are ours */
+	struct weft_config_cidrs external_ips; /* externalIPs outside are refused (S5) */
+	bool masquerade_all;
+	bool default_class; /* serve LoadBalancer Services without a class */
+	char scheduler[16]; /* of Services without the annotation */
+	bool statistics;    /* IPVS estimators (H13) */
+	uint64_t audit_ms;  /* compare IPVS, which tells of no change, with what is wanted; 0 = never */
+	struct weft_addr health_addr; /* of :10256; AF_UNSPEC = all addresses */
+	uint16_t health_port;         /* 0 = none */
+};
+
 struct weft_config {
 	char node_name[WEFT_NAME_MAX + 1];
 	struct weft_config_datastore datastore;
@@ -66,6 +95,7 @@ struct weft_config {
 	struct weft_config_bird bird;
 	struct weft_config_cni cni;
 	struct weft_config_ipam ipam;
+	struct weft_config_services services;
 	enum weft_log_level log_level;
 	unsigned roles; /* WEFT_ROLE_* */
 };

@@ -76,6 +76,9 @@ struct netlink {
 /* Open in the calling thread's network namespace; the socket stays there whatever the thread does later.
  * NULL on failure. */
 struct netlink *netlink_open(struct weft_err *err);
+/* The same for another netlink protocol (NETLINK_GENERIC, NETLINK_NETFILTER): batches and dumps work alike.
+ */
+struct netlink *netlink_open_protocol(int protocol, struct weft_err *err);
 void netlink_close(struct netlink *nl);
 
 int netlink_send(struct netlink *nl, struct netlink_batch *b, struct weft_err *err);

@@ -173,6 +173,12 @@ static void upsert(struct cluster *c, const char *key, struct weft_object *obj)
 	case WEFT_BGPPEER:
 		peer_set(c, key, obj);
 		break;
+	case WEFT_NAMESPACE:
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
+	case WEFT_SERVICECIDR:
+	case WEFT_BGPADVERTISEMENT:
+	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		weft_object_free(obj);
 		break;
@@ -200,6 +206,12 @@ static void delete (struct cluster *c, enum weft_kind kind, const char *key)
 	case WEFT_BGPPEER:
 		peer_set(c, key, NULL);
 		break;
+	case WEFT_NAMESPACE:
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
+	case WEFT_SERVICECIDR:
+	case WEFT_BGPADVERTISEMENT:
+	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
 	}
@@ -276,6 +288,12 @@ const struct weft_object *cluster_get(const struct cluster *c, enum weft_kind ki
 	case WEFT_BGPPEER:
 		at = peer_index(c, key, &found);
 		return found ? c->peers_by_name[at] : NULL;
+	case WEFT_NAMESPACE:
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
+	case WEFT_SERVICECIDR:
+	case WEFT_BGPADVERTISEMENT:
+	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
 	}

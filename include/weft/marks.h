@@ -12,6 +12,10 @@
 /* The kernel table that BIRD learns: a prefix here is advertised; the metric is the class of policy. */
 #define WEFT_TABLE_ADVERT     179
 #define WEFT_METRIC_POD_BLOCK 100
+#define WEFT_METRIC_LB        200 /* LoadBalancer IPs */
+#define WEFT_METRIC_EXTERNAL  201 /* external IPs, by a BGPAdvertisement */
+#define WEFT_METRIC_CLUSTER \
+	202 /* service CIDRs, or single ClusterIPs where none is known; by a BGPAdvertisement */
 
 /*
  * Metrics in table main, lowest wins. BIRD's stand between ours, so that the fabric's withdrawal alone moves
@@ -29,5 +33,9 @@
 #define WEFT_DEV_SIT    "weft.sit"
 
 #define WEFT_NFT_TABLE "weft"
+
+/* Firewall marks of IPVS services: 0x57000001 to 0x57ffffff are ours ("W"). */
+#define WEFT_FWMARK_BASE 0x57000000u
+#define WEFT_FWMARK_MASK 0xff000000u
 
 #endif

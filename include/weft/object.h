@@ -21,10 +21,16 @@
 enum weft_kind {
 	WEFT_NODE,   /* v1 */
 	WEFT_SECRET, /* v1, only those that a BGPPeer names are kept by agent/state */
-	WEFT_IPPOOL, /* weft.dev/v1alpha1 from here */
+	WEFT_NAMESPACE,
+	WEFT_SERVICE,
+	WEFT_ENDPOINTSLICE, /* discovery.k8s.io/v1 */
+	WEFT_SERVICECIDR,   /* networking.k8s.io/v1 */
+	WEFT_IPPOOL,        /* weft.dev/v1alpha1 from here */
 	WEFT_IPBLOCK,
 	WEFT_BGPCONFIG,
 	WEFT_BGPPEER,
+	WEFT_BGPADVERTISEMENT,
+	WEFT_SERVICESTATUS, /* only in a directory: what the controller wrote for a Service */
 	WEFT_KIND_COUNT
 };
 
@@ -45,6 +51,7 @@ struct weft_meta {
 	struct weft_label *annotations;
 	size_t n_annotations;
 	char *resource_version; /* opaque, may be NULL */
+	bool deleting;          /* has a deletionTimestamp */
 };
 
 /* metav1.LabelSelector; no requirement = everything. matchLabels become IN with one value. */
@@ -67,6 +74,12 @@ bool weft_selector_matches(const struct weft_selector *s, const struct weft_labe
 struct weft_node {
 	struct weft_addr ip4, ip6; /* the first InternalIP of each family; AF_UNSPEC if none */
 	uint32_t as_number;        /* annotation weft.dev/as-number; 0 = none */
+	bool autoscaler_taint;     /* has the taint ToBeDeletedByClusterAutoscaler */
+};
+
+/* Both ends included, one family, first <= last. */
+struct weft_range {
+	struct weft_addr first, last;
 };
 
 enum weft_pool_use { WEFT_USE_PODS, WEFT_USE_LOADBALANCER };
@@ -83,7 +96,15 @@ struct weft_ippool {
 	enum weft_pool_use use;
 	enum weft_tunnel_mode tunnel;
 	struct weft_selector node_selector;
-	bool disabled; /* no new blocks */
+	bool disabled; /* no new blocks, no new LoadBalancer IPs */
+
+	/* use: LoadBalancer. cidr (unset when spec.ranges is given) is the first of the ranges. */
+	struct weft_range *ranges;
+	size_t n_ranges;
+	struct weft_selector service_selector, namespace_selector;
+	uint32_t priority;    /* the lowest is asked first; default 100 */
+	bool auto_assign;     /* default true: give IPs to Services that do not name this pool */
+	bool avoid_buggy_ips; /* never give .0 and .255 of an IPv4 /24 */
 };
 
 struct weft_ipblock {
@@ -113,6 +134,94 @@ struct weft_bgppeer {
 	char *secret, *secret_key; /* Secret with the MD5 password; NULL = none */
 };
 
+/* What a BGPAdvertisement adds to what is announced anyway (pod blocks, LoadBalancer IPs). */
+#define WEFT_ADVERT_LOADBALANCER 0x1u
+#define WEFT_ADVERT_EXTERNAL     0x2u
+#define WEFT_ADVERT_CLUSTER      0x4u
+
+struct weft_bgpadvertisement {
+	unsigned types; /* WEFT_ADVERT_* */
+	struct weft_selector node_selector, service_selector;
+};
+
+/* A port of a Service or of an EndpointSlice. Ports are in host byte order everywhere. */
+struct weft_service_port {
+	char *name;       /* "" = unnamed */
+	uint8_t protocol; /* IPPROTO_TCP, _UDP, _SCTP */
+	uint16_t port;
+	uint16_t node_port; /* 0 = none (S23) */
+};
+
+enum weft_service_type {
+	WEFT_SERVICE_CLUSTERIP,
+	WEFT_SERVICE_NODEPORT,
+	WEFT_SERVICE_LOADBALANCER,
+	WEFT_SERVICE_EXTERNALNAME
+};
+enum weft_traffic_policy { WEFT_POLICY_CLUSTER, WEFT_POLICY_LOCAL };
+enum weft_family_policy { WEFT_SINGLE_STACK, WEFT_PREFER_DUAL_STACK, WEFT_REQUIRE_DUAL_STACK };
+
+/* v1 Service. Families are told by the addresses themselves (S3): index 0 is IPv4, 1 is IPv6. */
+struct weft_service {
+	enum weft_service_type type;
+	bool headless;                   /* clusterIP None */
+	struct weft_addr cluster_ips[2]; /* AF_UNSPEC = none */
+	uint8_t families[2];             /* spec.ipFamilies in their order, 0 = not given */
+	enum weft_family_policy family_policy;
+	struct weft_service_port *ports;
+	size_t n_ports;
+	struct weft_addr *external_ips;
+	size_t n_external_ips;
+	struct weft_addr load_balancer_ip; /* spec.loadBalancerIP; AF_UNSPEC = none */
+	char *load_balancer_class;         /* NULL = none */
+	struct weft_prefix *source_ranges; /* S20, of both families */
+	size_t n_source_ranges;
+	enum weft_traffic_policy internal_policy, external_policy;
+	uint32_t affinity_s;  /* sessionAffinity ClientIP: its timeout; 0 = None */
+	uint16_t health_port; /* healthCheckNodePort; 0 = none */
+	struct weft_label *selector;
+	size_t n_selector;
+	struct weft_addr *ingress; /* status.loadBalancer.ingress: IPs with ipMode VIP or none (S2) */
+	size_t n_ingress;
+};
+
+#define WEFT_ENDPOINT_READY       0x1u
+#define WEFT_ENDPOINT_SERVING     0x2u
+#define WEFT_ENDPOINT_TERMINATING 0x4u
+
+/* One entry of an EndpointSlice; addresses[0] only (S6), conditions with S9's defaults. */
+struct weft_endpoint {
+	struct weft_addr addr;
+	uint8_t conditions; /* WEFT_ENDPOINT_* */
+	uint8_t n_zones, n_nodes;
+	char *node;   /* NULL = not given */
+	char **zones; /* hints.forZones */
+	char **nodes; /* hints.forNodes */
+};
+
+/* discovery.k8s.io/v1 EndpointSlice. An addressType FQDN has no endpoints here; ports without number are left
+ * out. */
+struct weft_endpointslice {
+	char *service;                   /* label kubernetes.io/service-name; NULL = bound to none */
+	bool headless;                   /* label service.kubernetes.io/headless: ignored (S1) */
+	uint8_t family;                  /* AF_INET, AF_INET6; 0 = FQDN */
+	struct weft_service_port *ports; /* node_port 0 */
+	size_t n_ports;
+	struct weft_endpoint *endpoints;
+	size_t n_endpoints;
+};
+
+struct weft_servicecidr {
+	struct weft_prefix cidrs[2];
+	size_t n_cidrs;
+};
+
+/* What the controller decided for the Service of the same namespace and name. */
+struct weft_servicestatus {
+	struct weft_addr *ingress;
+	size_t n_ingress;
+};
+
 struct weft_secret_item {
 	char *key;
 	void *value; /* sodium_malloc'd */
@@ -134,6 +243,11 @@ struct weft_object {
 		struct weft_ipblock ipblock;
 		struct weft_bgpconfig bgpconfig;
 		struct weft_bgppeer bgppeer;
+		struct weft_bgpadvertisement bgpadvertisement;
+		struct weft_service service;
+		struct weft_endpointslice endpointslice;
+		struct weft_servicecidr servicecidr;
+		struct weft_servicestatus servicestatus;
 	};
 };
 
@@ -157,6 +271,13 @@ void weft_object_digest(const struct weft_object *obj, const uint8_t key[WEFT_DI
 
 /* A label's or annotation's value, NULL if there is none. */
 const char *weft_label_get(const struct weft_label *labels, size_t n, const char *key);
+
+/* Annotations of a Service that weft reads. */
+#define WEFT_ANNOTATION_SCHEDULER "weft.dev/scheduler"
+#define WEFT_ANNOTATION_LB_IPS    "weft.dev/load-balancer-ips"
+#define WEFT_ANNOTATION_LB_POOL   "weft.dev/ip-pool"
+#define WEFT_ANNOTATION_LB_SHARE  "weft.dev/allow-shared-ip"
+#define WEFT_LB_CLASS             "weft.dev/bgp"
 
 /* The IPBlock name of a CIDR: ':' and '/' become '-'. */
 const char *weft_block_name(const struct weft_prefix *cidr, char buf[WEFT_PREFIX_STR]);

@@ -37,6 +37,7 @@ typedef void (*weft_sink_fn)(void *ctx, const struct weft_event *ev);
 typedef void (*weft_write_done_fn)(void *ctx, const struct weft_err *err);
 
 struct weft_source;
+struct cJSON;
 
 struct weft_source_ops {
 	/* Begin delivering events; returns 0 or a negative errno when the source can never work (bad path).
@@ -49,6 +50,20 @@ struct weft_source_ops {
 	/* Release a block, only if it still belongs to node. */
 	void (*release_block)(struct weft_source *s, const struct weft_prefix *cidr, const char *node,
 	                      weft_write_done_fn done, void *ctx);
+	/*
+	 * Write the status of an object (its `status` field's value; NULL = remove what we wrote). A
+	 * Service's comes back as its status.loadBalancer or, from a directory, as a ServiceStatus event.
+	 * Writes to one object keep their order; only the last one counts when they pile up. Controller only.
+	 */
+	void (*put_status)(struct weft_source *s, enum weft_kind kind, const char *key,
+	                   const struct cJSON *status, weft_write_done_fn done, void *ctx);
+	/*
+	 * Stand for a role ("controller") as `identity`. on_change is called on the loop: true = we hold it
+	 * now, false = we do not (any more). Nobody else holds it between the two. Once per role, for the
+	 * source's life.
+	 */
+	int (*stand)(struct weft_source *s, const char *role, const char *identity,
+	             void (*on_change)(void *ctx, bool leading), void *ctx, struct weft_err *err);
 	/* {"kind":"directory","path":...,"synced":true,...} for `weftctl status`; a cJSON object owned by the
 	 * caller. */
 	struct cJSON *(*describe)(struct weft_source *s);
