@@ -472,6 +472,16 @@ static enum fib_state state_of(const struct fib_entry *e)
 	return e->fault ? e->fault->state : FIB_PENDING;
 }
 
+bool fib_state_of(const struct fib *f, const struct weft_route_key *key, enum fib_state *state)
+{
+	const struct fib_entry *e = fib_find(f, key);
+
+	if (!e || (!e->wanted && !e->running))
+		return false;
+	*state = state_of(e);
+	return true;
+}
+
 static bool any_pending(const struct fib_entry *list)
 {
 	const struct fib_entry *e;

@@ -78,6 +78,9 @@ enum fib_state {
 };
 const char *fib_state_name(enum fib_state state); /* "installed", "pending", "not ready", ... */
 
+/* The state of one key; false: it is neither wanted nor ours in the kernel. */
+bool fib_state_of(const struct fib *f, const struct weft_route_key *key, enum fib_state *state);
+
 struct fib_view {
 	const struct weft_route *route; /* wanted, or running if stale */
 	enum fib_state state;

@@ -174,10 +174,12 @@ static void upsert(struct cluster *c, const char *key, struct weft_object *obj)
 		peer_set(c, key, obj);
 		break;
 	case WEFT_NAMESPACE:
-	case WEFT_SERVICE:
-	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICECIDR:
 	case WEFT_BGPADVERTISEMENT:
+		plain_set(c, obj->kind, key, obj);
+		break;
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		weft_object_free(obj);
@@ -207,10 +209,12 @@ static void delete (struct cluster *c, enum weft_kind kind, const char *key)
 		peer_set(c, key, NULL);
 		break;
 	case WEFT_NAMESPACE:
-	case WEFT_SERVICE:
-	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICECIDR:
 	case WEFT_BGPADVERTISEMENT:
+		plain_set(c, kind, key, NULL);
+		break;
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
@@ -289,10 +293,11 @@ const struct weft_object *cluster_get(const struct cluster *c, enum weft_kind ki
 		at = peer_index(c, key, &found);
 		return found ? c->peers_by_name[at] : NULL;
 	case WEFT_NAMESPACE:
-	case WEFT_SERVICE:
-	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICECIDR:
 	case WEFT_BGPADVERTISEMENT:
+		return plain_get(c, kind, key);
+	case WEFT_SERVICE:
+	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
@@ -339,6 +344,8 @@ void cluster_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn 
 			;
 	} else if (kind == WEFT_BGPCONFIG && c->bgpconfig) {
 		fn(ctx, c->bgpconfig);
+	} else if (plain_kind(kind)) {
+		plain_each(c, kind, fn, ctx);
 	}
 }
 
@@ -400,6 +407,7 @@ void cluster_free(struct cluster *c)
 	if (!c)
 		return;
 	ipblocks_free(c);
+	plain_free(c);
 	free_tables(c);
 	for (size_t i = 0; i < c->count[WEFT_BGPPEER]; i++)
 		weft_object_free(c->peers_by_name[i]);

@@ -44,11 +44,12 @@ bool cluster_synced(const struct cluster *c);
 /* --- dirty keys --- */
 
 enum cluster_dirty_kind {
-	CLUSTER_DIRTY_BLOCK, /* a CIDR: plan its routes (and its advert); it may be gone */
-	CLUSTER_DIRTY_NODE,  /* a node's name: its addresses changed; it may be gone */
-	CLUSTER_DIRTY_POOLS, /* which pools there are, what they allow, which select us */
-	CLUSTER_DIRTY_BGP,   /* something that the BGP model is made of */
-	CLUSTER_DIRTY_SELF,  /* our own Node: addresses, labels, AS number, there or not */
+	CLUSTER_DIRTY_BLOCK,    /* a CIDR: plan its routes (and its advert); it may be gone */
+	CLUSTER_DIRTY_NODE,     /* a node's name: its addresses changed; it may be gone */
+	CLUSTER_DIRTY_POOLS,    /* which pools there are, what they allow, which select us */
+	CLUSTER_DIRTY_BGP,      /* something that the BGP model is made of */
+	CLUSTER_DIRTY_SELF,     /* our own Node: addresses, labels, AS number, there or not */
+	CLUSTER_DIRTY_SERVICES, /* what all Services depend on: ServiceCIDRs, BGPAdvertisements */
 };
 
 struct cluster_dirty {
@@ -82,7 +83,8 @@ const struct weft_object *cluster_node_by_ip(const struct cluster *c, const stru
 /* The Secret that a peer names, NULL if it names none or there is none. */
 const struct weft_object *cluster_secret_of(const struct cluster *c, const struct weft_bgppeer *peer);
 
-/* Every object of a kind: pools and peers in name order, other kinds in none. True stops. */
+/* Every object of a kind: pools and peers in name order, other kinds in none. True stops. Services, slices
+ * and their statuses are not here: agent/state/services.h. */
 typedef bool (*cluster_each_fn)(void *ctx, const struct weft_object *obj);
 void cluster_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn fn, void *ctx);
 

@@ -6,6 +6,7 @@
  *	nodes.c     nodes, by name and by address
  *	pools.c     which pools give blocks (the rules between pools)
  *	ipblocks.c  which blocks are in force (the rules between blocks), what serves them
+ *	plain.c     kinds without rules: Namespace, ServiceCIDR, BGPAdvertisement
  *	dirty.c     the queue of dirty keys
  *	reports.c   what the source found malformed
  *
@@ -65,7 +66,21 @@ struct secret_entry {
 	size_t n_peers;          /* BGPPeers that name it */
 };
 
-struct dirty_entry;  /* dirty.c */
+struct plain_entry {
+	UT_hash_handle hh;
+	char *key;
+	struct weft_object *obj;
+};
+
+struct dirty_entry; /* plain.c */
+bool plain_kind(enum weft_kind kind);
+/* obj NULL removes. */
+void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct weft_object *obj);
+const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key);
+void plain_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn fn, void *ctx);
+void plain_free(struct cluster *c);
+
+/* dirty.c */
 struct report_scope; /* reports.c */
 
 struct cluster {
@@ -77,7 +92,8 @@ struct cluster {
 	struct pool_entry *pools;
 	struct block_entry *blocks;
 	struct secret_entry *secrets;
-	size_t count[WEFT_KIND_COUNT]; /* objects, not placeholders */
+	struct plain_entry *plain[WEFT_KIND_COUNT]; /* of the kinds that plain.c keeps */
+	size_t count[WEFT_KIND_COUNT];              /* objects, not placeholders */
 
 	struct pool_entry **pools_by_name; /* with an object */
 	struct weft_object **peers_by_name;
@@ -150,6 +166,14 @@ void ipblocks_settle_all(struct cluster *c);
 void ipblocks_pool_changed(struct cluster *c, struct pool_entry *p, const struct weft_prefix *was,
                            const struct weft_prefix *is);
 void ipblocks_free(struct cluster *c);
+
+/* plain.c */
+bool plain_kind(enum weft_kind kind);
+/* obj NULL removes. */
+void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct weft_object *obj);
+const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key);
+void plain_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn fn, void *ctx);
+void plain_free(struct cluster *c);
 
 /* dirty.c */
 void dirty_block(struct cluster *c, const struct weft_prefix *cidr);

@@ -87,6 +87,7 @@ void cluster_dirty_all(struct cluster *c)
 			dirty_node(c, n->key);
 	dirty_mark(c, CLUSTER_DIRTY_POOLS);
 	dirty_mark(c, CLUSTER_DIRTY_BGP);
+	dirty_mark(c, CLUSTER_DIRTY_SERVICES);
 	for (size_t i = 0; i < 2; i++) {
 		struct weft_prefix all = {.addr.family = families[i]};
 

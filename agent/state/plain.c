@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Kinds that are kept by key and have no rules between them. What all Services depend on is marked dirty as
+ * one key; a Namespace's labels concern the controller only, which follows the events itself.
+ */
+#include "agent/state/cluster_int.h"
+
+bool plain_kind(enum weft_kind kind)
+{
+	return kind == WEFT_NAMESPACE || kind == WEFT_SERVICECIDR || kind == WEFT_BGPADVERTISEMENT;
+}
+
+static struct plain_entry *find(const struct cluster *c, enum weft_kind kind, const char *key)
+{
+	struct plain_entry *e;
+
+	TABLE_FIND(c, c->plain[kind], key, e);
+	return e;
+}
+
+void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct weft_object *obj)
+{
+	struct plain_entry *e = find(c, kind, key);
+
+	if (!e && !obj)
+		return;
+	if (!e) {
+		TABLE_ADD(c, c->plain[kind], key, e);
+		c->count[kind]++;
+	}
+	weft_object_free(e->obj);
+	e->obj = obj;
+	if (!obj) {
+		TABLE_DEL(c->plain[kind], e);
+		c->count[kind]--;
+	}
+	if (kind != WEFT_NAMESPACE)
+		dirty_mark(c, CLUSTER_DIRTY_SERVICES);
+}
+
+const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key)
+{
+	const struct plain_entry *e = find(c, kind, key);
+
+	return e ? e->obj : NULL;
+}
+
+void plain_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn fn, void *ctx)
+{
+	for (const struct plain_entry *e = c->plain[kind]; e && !fn(ctx, e->obj); e = e->hh.next)
+		;
+}
+
+void plain_free(struct cluster *c)
+{
+	struct plain_entry *e, *next;
+
+	for (int kind = 0; kind < WEFT_KIND_COUNT; kind++)
+		HASH_ITER (hh, c->plain[kind], e, next) {
+			weft_object_free(e->obj);
+			TABLE_DEL(c->plain[kind], e);
+		}
+}
