@@ -78,6 +78,8 @@ static void drain_cluster(struct agent *a)
 		case CLUSTER_DIRTY_SELF:
 			take_self(a);
 			break;
+		case CLUSTER_DIRTY_SERVICES:
+			break;
 		}
 	}
 }
