@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Services on this node: from dirty Services to IPVS, nftables, routes, announcements and health listeners,
+ *in an order that no packet can fall through.
+ *
+ *	source --event--> agent/state/services --dirty keys--> serving_plan(): agent/plan/services, claims
+ *	    -> wants in nft, ipvs, health;  VIPs whose route or announcement may follow
+ *	serving_apply(): withdrawals -> nft -> IPVS -> what nft no longer needs -> local routes ->
+ *announcements
+ *
+ * A VIP gets its local route when nftables and IPVS hold its services, and is announced when that route is in
+ *the kernel and IPVS has been read back. What goes away goes in reverse. Nothing here walks all Services but
+ *a change that all of them depend on (our addresses, zone, service CIDRs, BGPAdvertisements).
+ *
+ * Two Services that claim the same address, protocol and port: the first one has it, the other is told, and
+ *gets it when the first lets go.
+ */
+#ifndef AGENT_DAEMON_SERVICES_H
+#define AGENT_DAEMON_SERVICES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/apply/fib.h"
+#include "agent/apply/ipvs.h"
+#include "agent/apply/link.h"
+#include "agent/apply/nft.h"
+#include "agent/config/config.h"
+#include "agent/plan/services.h"
+#include "agent/plan/wanted.h"
+#include "agent/serve/health.h"
+#include "agent/state/cluster.h"
+#include "agent/state/services.h"
+
+struct serving;
+
+struct serving_options { /* all borrowed, and outlive it */
+	const struct weft_config *cfg;
+	const struct cluster *cluster;
+	struct services *services;
+	const struct links *links;
+	struct wanted *wanted;
+	struct fib *fib;
+	struct nft *nft;
+	struct ipvs *ipvs;
+	struct netlink *conntrack; /* NETLINK_NETFILTER */
+	struct health *health;
+};
+
+int serving_new(const struct serving_options *o, struct serving **out, struct weft_err *err);
+void serving_free(struct serving *s); /* leaves the kernel as it is */
+
+/* Something that all Services depend on may have changed: our Node, addresses, ServiceCIDRs,
+ * BGPAdvertisements. Costs nothing if it did not. ip4, ip6: our InternalIPs. */
+void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6);
+
+/* A Node came, went or changed its addresses: VIPs must not be one of them (H4). */
+void serving_node_changed(struct serving *s, const char *node);
+
+/* Fill in what the nftables table has to know of Services. */
+void serving_shape(const struct serving *s, struct nft_shape *shape);
+
+/* Plan what is dirty. */
+void serving_plan(struct serving *s);
+
+/* 0: done; 1: call again soon; negative: a socket failed, read everything back. */
+int serving_apply(struct serving *s, uint64_t now, struct weft_err *err);
+uint64_t serving_deadline(const struct serving *s);
+
+/* For ipvs_new(): is the IPVS service ours? */
+bool serving_owns(void *ctx, const struct svc_virtual_key *key);
+
+/* When what is waiting longest was queued (uv_hrtime() / 10^6), 0 = nothing waits. S26 */
+uint64_t serving_oldest_pending(const struct serving *s);
+
+/* --- for views --- */
+
+/* Every Service that has a problem. */
+void serving_each_problem(const struct serving *s,
+                          void (*fn)(void *ctx, const char *service, const char *text), void *ctx);
+
+/* Plan one Service now, as it is, without doing anything. Free with svc_plan_free(). False: no such Service.
+ */
+bool serving_preview(struct serving *s, const char *key, struct svc_plan *out);
+
+/* Why this Service does not have the key though it is planned: the Service that has it; NULL = it has it. */
+const char *serving_taken_by(const struct serving *s, const char *service, const struct svc_virtual_key *key);
+
+/* Is the VIP's route in the kernel; is it announced? "installed", "pending", ...; "covered" = by a service
+ * CIDR. */
+const char *serving_route_state(const struct serving *s, const struct weft_addr *vip);
+bool serving_announced(const struct serving *s, const struct weft_addr *vip);
+
+struct serving_stats {
+	size_t services, vips, announced, waiting, problems;
+};
+struct serving_stats serving_stats(const struct serving *s);
+
+#endif
