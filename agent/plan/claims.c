@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/plan/claims.h"
+
+#include "agent/state/keyhash.h"
+
+#define uthash_fatal(msg) abort()
+#include <uthash.h>
+#include <utlist.h>
+
+struct waiter {
+	struct waiter *next; /* the head holds the key, the others wait in name order */
+	char name[];
+};
+
+struct slot {
+	UT_hash_handle hh;
+	struct svc_virtual_key key;
+	struct waiter *list;
+};
+
+struct claims {
+	struct keyhash hash;
+	struct slot *slots;
+};
+
+struct claims *claims_new(void)
+{
+	struct claims *c = must_alloc(1, sizeof(*c));
+
+	keyhash_init(&c->hash);
+	return c;
+}
+
+static struct slot *find(const struct claims *c, const struct svc_virtual_key *key)
+{
+	unsigned hash = keyhash(&c->hash, key, sizeof(*key));
+	struct slot *s;
+
+	HASH_FIND_BYHASHVALUE(hh, c->slots, key, sizeof(*key), hash, s);
+	return s;
+}
+
+static struct slot *need(struct claims *c, const struct svc_virtual_key *key)
+{
+	struct slot *s = find(c, key);
+
+	if (s)
+		return s;
+	s = must_alloc(1, sizeof(*s));
+	s->key = *key;
+	HASH_ADD_BYHASHVALUE(hh, c->slots, key, sizeof(s->key), keyhash(&c->hash, key, sizeof(*key)), s);
+	return s;
+}
+
+static struct waiter *waiter_find(const struct slot *s, const char *owner)
+{
+	struct waiter *w;
+
+	LL_FOREACH (s->list, w)
+		if (!strcmp(w->name, owner))
+			break;
+	return w;
+}
+
+bool claims_take(struct claims *c, const struct svc_virtual_key *key, const char *owner)
+{
+	struct slot *s = need(c, key);
+	struct waiter **at = &s->list, *w;
+
+	if (waiter_find(s, owner))
+		return !strcmp(s->list->name, owner);
+	if (*at)
+		at = &(*at)->next;
+	while (*at && strcmp((*at)->name, owner) < 0)
+		at = &(*at)->next;
+	w = must_alloc(1, sizeof(*w) + strlen(owner) + 1);
+	strcpy(w->name, owner);
+	w->next = *at;
+	*at = w;
+	return s->list == w;
+}
+
+const char *claims_holder(const struct claims *c, const struct svc_virtual_key *key)
+{
+	const struct slot *s = find(c, key);
+
+	return s ? s->list->name : NULL;
+}
+
+const char *claims_release(struct claims *c, const struct svc_virtual_key *key, const char *owner)
+{
+	struct slot *s = find(c, key);
+	struct waiter *w = s ? waiter_find(s, owner) : NULL;
+	bool held;
+
+	if (!w)
+		return NULL;
+	held = s->list == w;
+	LL_DELETE(s->list, w);
+	free(w);
+	if (s->list)
+		return held ? s->list->name : NULL;
+	HASH_DEL(c->slots, s);
+	free(s);
+	return NULL;
+}
+
+void claims_free(struct claims *c)
+{
+	struct slot *s, *next;
+	struct waiter *w, *w_next;
+
+	HASH_ITER (hh, c->slots, s, next) {
+		LL_FOREACH_SAFE(s->list, w, w_next)
+		free(w);
+		HASH_DEL(c->slots, s);
+		free(s);
+	}
+	free(c);
+}
