@@ -64,11 +64,16 @@ void serving_shape(const struct serving *s, struct nft_shape *shape);
 /* Plan what is dirty. */
 void serving_plan(struct serving *s);
 
-/* 0: done; 1: call again soon; negative: a socket failed, read everything back. */
-int serving_apply(struct serving *s, uint64_t now, struct weft_err *err);
-uint64_t serving_deadline(const struct serving *s);
+/* Write what is to be withdrawn, before anything else changes. As fib_apply(). */
+int serving_withdraw(struct serving *s, uint64_t now, struct weft_err *err);
 
-/* For ipvs_new(): is the IPVS service ours? */
+/* After nft_apply(). 0: done; 1: call again soon; negative: a socket failed, read everything back. */
+int serving_apply(struct serving *s, uint64_t now, struct weft_err *err);
+/* Are there VIPs that wait for the dataplane? Left-overs of an earlier life must not be swept as long. */
+bool serving_waits(const struct serving *s);
+
+/* For ipvs_new(): is the IPVS service ours? ctx points to the pointer to the module, which may be NULL still.
+ */
 bool serving_owns(void *ctx, const struct svc_virtual_key *key);
 
 /* When what is waiting longest was queued (uv_hrtime() / 10^6), 0 = nothing waits. S26 */

@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "agent/daemon/services.h"
+
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <uv.h>
+
+#include "agent/daemon/services_private.h"
+#include "weft/log.h"
+#include "weft/marks.h"
+
+/* --- one Service --- */
+
+static struct served *served_find(const struct serving *s, const char *key)
+{
+	unsigned hash = keyhash(&s->hash, key, strlen(key));
+	struct served *v;
+
+	HASH_FIND_BYHASHVALUE(hh, s->services, key, strlen(key), hash, v);
+	return v;
+}
+
+static struct served *served_need(struct serving *s, const char *key)
+{
+	unsigned hash = keyhash(&s->hash, key, strlen(key));
+	struct served *v = served_find(s, key);
+
+	if (v)
+		return v;
+	v = must_alloc(1, sizeof(*v));
+	v->key = must_strdup(key);
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, s->services, v->key, strlen(v->key), hash, v);
+	return v;
+}
+
+static void free_marks(char **marks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(marks[i]);
+	free(marks);
+}
+
+static void served_free(struct serving *s, struct served *v)
+{
+	if (v->listed)
+		DL_DELETE(s->troubled, v);
+	HASH_DEL(s->services, v);
+	free(v->virtuals);
+	free(v->elements);
+	free(v->claimed);
+	free(v->vips);
+	free(v->problems);
+	free_marks(v->marks, v->n_marks);
+	free(v->key);
+	free(v);
+}
+
+static void add_problem(struct served *v, const char *text)
+{
+	v->problems = must_grow(v->problems, v->n_problems + 1, sizeof(*v->problems));
+	snprintf(v->problems[v->n_problems++], SVC_PROBLEM, "%s", text);
+}
+
+/* Logged when it is new, kept for status. */
+static void take_problems(struct serving *s, struct served *v, const struct svc_plan *p)
+{
+	char(*old)[SVC_PROBLEM] = v->problems;
+	size_t n_old = v->n_problems;
+
+	v->problems = NULL;
+	v->n_problems = 0;
+	for (size_t i = 0; i < p->n_problems; i++) {
+		bool known = false;
+
+		add_problem(v, p->problems[i]);
+		for (size_t k = 0; k < n_old && !known; k++)
+			known = !strcmp(old[k], p->problems[i]);
+		if (!known)
+			log_warning("Service %s: %s", v->key, p->problems[i]);
+	}
+	free(old);
+	if (v->n_problems && !v->listed)
+		DL_APPEND(s->troubled, v);
+	else if (!v->n_problems && v->listed)
+		DL_DELETE(s->troubled, v);
+	v->listed = v->n_problems > 0;
+}
+
+/* --- claims: address, protocol and port belong to one Service --- */
+
+static bool claimable(const struct svc_element *e)
+{
+	return e->proto && e->set != SVC_SET_HAIRPIN && e->set != SVC_SET_VIP;
+}
+
+static struct svc_virtual_key element_key(const struct svc_element *e)
+{
+	struct svc_virtual_key k;
+
+	memset(&k, 0, sizeof(k));
+	k.addr = e->addr;
+	k.proto = e->proto;
+	k.port = e->port;
+	return k;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct svc_virtual_key));
+}
+
+/* What the plan stands for, sorted, each once. */
+static struct svc_virtual_key *claims_of(const struct svc_plan *p, size_t *n)
+{
+	struct svc_virtual_key *list = must_alloc(p->n_virtuals + p->n_elements, sizeof(*list));
+	size_t all = 0, kept = 0;
+
+	for (size_t i = 0; i < p->n_virtuals; i++)
+		if (!p->virtuals[i].key.fwmark)
+			list[all++] = p->virtuals[i].key;
+	for (size_t i = 0; i < p->n_elements; i++)
+		if (claimable(&p->elements[i]))
+			list[all++] = element_key(&p->elements[i]);
+	if (all)
+		qsort(list, all, sizeof(*list), by_key);
+	for (size_t i = 0; i < all; i++)
+		if (!kept || by_key(&list[kept - 1], &list[i]))
+			list[kept++] = list[i];
+	*n = kept;
+	return list;
+}
+
+static bool listed_key(const struct svc_virtual_key *list, size_t n, const struct svc_virtual_key *k)
+{
+	return n && bsearch(k, list, n, sizeof(*k), by_key);
+}
+
+static void release_claim(struct serving *s, const struct served *v, const struct svc_virtual_key *k)
+{
+	const char *next = claims_release(s->claims, k, v->key);
+
+	if (next)
+		services_mark(s->o.services, next);
+}
+
+static bool holds(const struct serving *s, const struct served *v, const struct svc_virtual_key *k)
+{
+	const char *holder = claims_holder(s->claims, k);
+
+	return holder && !strcmp(holder, v->key);
+}
+
+static void tell_taken(const struct serving *s, struct svc_plan *p, const struct svc_virtual_key *k)
+{
+	char text[SVC_KEY_STR];
+
+	p->problems = must_grow(p->problems, p->n_problems + 1, sizeof(*p->problems));
+	snprintf(p->problems[p->n_problems++], SVC_PROBLEM, "%s is not served: Service %.120s has it",
+	         svc_virtual_str(k, text), claims_holder(s->claims, k));
+}
+
+/* Stand for all that the plan has; what another Service holds is taken out of the plan. */
+static void claim(struct serving *s, struct served *v, struct svc_plan *p)
+{
+	struct svc_virtual_key *old = v->claimed;
+	size_t n_old = v->n_claimed, kept = 0;
+
+	v->claimed = claims_of(p, &v->n_claimed);
+	for (size_t i = 0; i < v->n_claimed; i++)
+		if (!claims_take(s->claims, &v->claimed[i], v->key))
+			tell_taken(s, p, &v->claimed[i]);
+	for (size_t i = 0; i < n_old; i++)
+		if (!listed_key(v->claimed, v->n_claimed, &old[i]))
+			release_claim(s, v, &old[i]);
+	free(old);
+	for (size_t i = 0; i < p->n_virtuals; i++)
+		if (p->virtuals[i].key.fwmark || holds(s, v, &p->virtuals[i].key))
+			p->virtuals[kept++] = p->virtuals[i];
+	p->n_virtuals = kept;
+	kept = 0;
+	for (size_t i = 0; i < p->n_elements; i++) {
+		struct svc_virtual_key k = element_key(&p->elements[i]);
+
+		if (!claimable(&p->elements[i]) || holds(s, v, &k))
+			p->elements[kept++] = p->elements[i];
+	}
+	p->n_elements = kept;
+}
+
+/* --- from plan to wants --- */
+
+static bool still_planned(const struct svc_plan *p, const struct svc_virtual_key *k)
+{
+	for (size_t i = 0; i < p->n_virtuals; i++)
+		if (!memcmp(&p->virtuals[i].key, k, sizeof(*k)))
+			return true;
+	return false;
+}
+
+static void want_virtuals(struct serving *s, struct served *v, const struct svc_plan *p)
+{
+	struct svc_virtual_key *keys = must_alloc(p->n_virtuals, sizeof(*keys));
+	struct weft_err err = WEFT_ERR_INIT;
+
+	for (size_t i = 0; i < p->n_virtuals; i++) {
+		const struct svc_virtual *w = &p->virtuals[i];
+
+		keys[i] = w->key;
+		if (ipvs_want(s->o.ipvs, w, &p->dests[w->first], w->n, &err) < 0)
+			log_error("Service %s: %s", v->key, err.text);
+	}
+	for (size_t i = 0; i < v->n_virtuals; i++)
+		if (!still_planned(p, &v->virtuals[i]))
+			ipvs_unwant(s->o.ipvs, &v->virtuals[i]);
+	free(v->virtuals);
+	v->virtuals = keys;
+	v->n_virtuals = p->n_virtuals;
+}
+
+/* What the Service no longer needs goes when IPVS has followed: a DROP must not end before its successor
+ * works. */
+static void release_elements(struct serving *s, struct svc_element *elements, size_t n)
+{
+	struct released *r;
+
+	if (!n) {
+		free(elements);
+		return;
+	}
+	r = must_alloc(1, sizeof(*r));
+	r->elements = elements;
+	r->n = n;
+	LL_PREPEND(s->released, r);
+}
+
+static void want_elements(struct serving *s, struct served *v, const struct svc_plan *p)
+{
+	struct svc_element *copy = must_alloc(p->n_elements, sizeof(*copy));
+
+	for (size_t i = 0; i < p->n_elements; i++) {
+		copy[i] = p->elements[i];
+		nft_want_element(s->o.nft, &copy[i]);
+	}
+	release_elements(s, v->elements, v->n_elements);
+	v->elements = copy;
+	v->n_elements = p->n_elements;
+}
+
+static void want_vips(struct serving *s, struct served *v, const struct svc_plan *p)
+{
+	struct weft_addr *old = v->vips;
+	size_t n_old = v->n_vips;
+
+	v->vips = must_alloc(p->n_vips, sizeof(*v->vips));
+	v->n_vips = p->n_vips;
+	for (size_t i = 0; i < p->n_vips; i++) {
+		v->vips[i] = p->vips[i].addr;
+		vips_put(s, v, &p->vips[i]);
+	}
+	for (size_t i = 0; i < n_old; i++) {
+		bool kept = false;
+
+		for (size_t k = 0; k < v->n_vips && !kept; k++)
+			kept = !weft_addr_cmp(&old[i], &v->vips[k]);
+		if (!kept)
+			vips_drop(s, v, &old[i]);
+	}
+	free(old);
+}
+
+static void split_key(const char *key, char ns[WEFT_NAME_MAX + 1], const char **name)
+{
+	const char *slash = strchr(key, '/');
+	size_t len = slash ? (size_t)(slash - key) : 0;
+
+	snprintf(ns, WEFT_NAME_MAX + 1, "%.*s", (int)len, key);
+	*name = slash ? slash + 1 : key;
+}
+
+static void want_health(struct serving *s, struct served *v, struct svc_plan *p)
+{
+	char ns[WEFT_NAME_MAX + 1];
+	struct weft_err err = WEFT_ERR_INIT;
+	const char *name;
+
+	split_key(v->key, ns, &name);
+	if (!p->health_port && v->health)
+		health_unwant(s->o.health, ns, name);
+	v->health = p->health_port;
+	if (!p->health_port || health_want(s->o.health, ns, name, p->health_port, p->health_local, &err) == 0)
+		return;
+	p->problems = must_grow(p->problems, p->n_problems + 1, sizeof(*p->problems));
+	snprintf(p->problems[p->n_problems++], SVC_PROBLEM, "%.*s", SVC_PROBLEM - 1, err.text);
+}
+
+static bool mark_listed(const struct served *v, const char *name)
+{
+	for (size_t i = 0; i < v->n_marks; i++)
+		if (!strcmp(v->marks[i], name))
+			return true;
+	return false;
+}
+
+static void drop_marks(struct serving *s, const struct served *v, char **old, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!mark_listed(v, old[i]))
+			fwmarks_put(s->marks, old[i]);
+	free_marks(old, n);
+}
+
+static void plan_service(struct serving *s, const char *key)
+{
+	struct served *v = served_need(s, key);
+	char **marks = v->marks;
+	size_t n_marks = v->n_marks;
+	struct services_view view;
+	struct svc_plan p = {0};
+
+	v->marks = NULL;
+	v->n_marks = 0;
+	if (services_get(s->o.services, key, &view)) {
+		s->planning = v;
+		svc_plan(&view, &s->env, &p);
+		s->planning = NULL;
+	}
+	claim(s, v, &p);
+	want_virtuals(s, v, &p);
+	want_elements(s, v, &p);
+	want_vips(s, v, &p);
+	want_health(s, v, &p);
+	take_problems(s, v, &p);
+	flows_collect(s, &p);
+	drop_marks(s, v, marks, n_marks);
+	svc_plan_free(&p);
+	if (!services_get(s->o.services, key, &view))
+		served_free(s, v);
+}
+
+void serving_plan(struct serving *s)
+{
+	char key[WEFT_KEY_MAX];
+
+	while (services_next(s->o.services, key)) {
+		if (!s->pending_since)
+			s->pending_since = uv_hrtime() / 1000000;
+		plan_service(s, key);
+	}
+}
+
+/* --- writing --- */
+
+int serving_withdraw(struct serving *s, uint64_t now, struct weft_err *err)
+{
+	if (!s->withdrew)
+		return 0;
+	s->withdrew = false;
+	return fib_apply(s->o.fib, now, err);
+}
+
+static void drop_released(struct serving *s)
+{
+	struct released *r, *next;
+
+	LL_FOREACH_SAFE(s->released, r, next)
+	{
+		for (size_t i = 0; i < r->n; i++)
+			nft_unwant_element(s->o.nft, &r->elements[i]);
+		free(r->elements);
+		free(r);
+	}
+	s->released = NULL;
+}
+
+static int follow(struct serving *s, uint64_t now, struct weft_err *err)
+{
+	int r = 0;
+
+	while (r == 0 && vips_follow(s))
+		r = fib_apply(s->o.fib, now, err);
+	return r;
+}
+
+int serving_apply(struct serving *s, uint64_t now, struct weft_err *err)
+{
+	int r = ipvs_apply(s->o.ipvs, now, err);
+
+	if (r)
+		return r;
+	if (s->released) {
+		drop_released(s);
+		r = nft_apply(s->o.nft, now, err);
+	}
+	if (r == 0)
+		r = follow(s, now, err);
+	if (r == 0)
+		flows_flush(s);
+	if (r == 0 && nft_settled(s->o.nft) &&
+	    (ipvs_available(s->o.ipvs, NULL) || !ipvs_stats(s->o.ipvs).services))
+		s->pending_since = 0;
+	return r;
+}
+
+bool serving_waits(const struct serving *s)
+{
+	return s->pending || s->released;
+}
+
+uint64_t serving_oldest_pending(const struct serving *s)
+{
+	return s->pending_since;
+}
+
+/* --- changes from outside --- */
+
+void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6)
+{
+	if (!env_refresh(s, ip4, ip6))
+		return;
+	env_want_cidrs(s);
+	services_mark_all(s->o.services);
+}
+
+static void mark_users(struct serving *s, const struct weft_addr *addr)
+{
+	const struct vip *v = weft_addr_is_set(addr) ? vips_find(s, addr) : NULL;
+
+	for (const struct vip_user *u = v ? v->users : NULL; u; u = u->next)
+		services_mark(s->o.services, u->service->key);
+}
+
+void serving_node_changed(struct serving *s, const char *node)
+{
+	const struct weft_object *obj = cluster_get(s->o.cluster, WEFT_NODE, node);
+
+	if (obj) {
+		mark_users(s, &obj->node.ip4);
+		mark_users(s, &obj->node.ip6);
+	}
+	/* Some may have been refused because of what this Node was. */
+	for (struct served *v = s->troubled; v; v = v->next)
+		services_mark(s->o.services, v->key);
+}
+
+void serving_shape(const struct serving *s, struct nft_shape *shape)
+{
+	shape->services = s->o.cfg->services.enabled;
+	shape->node4 = s->ip4;
+	shape->node6 = s->ip6;
+	shape->masquerade_all = s->o.cfg->services.masquerade_all;
+	shape->n_service_cidrs = s->n_cidrs < NFT_CIDRS ? s->n_cidrs : NFT_CIDRS;
+	memcpy(shape->service_cidrs, s->cidrs, shape->n_service_cidrs * sizeof(s->cidrs[0]));
+}
+
+static bool is_node_port(const struct serving *s, const struct svc_virtual_key *key)
+{
+	const struct weft_config_services *c = &s->o.cfg->services;
+
+	if (key->port < c->node_port_first || key->port > c->node_port_last)
+		return false;
+	for (size_t i = 0; i < s->n_node_addrs; i++)
+		if (!weft_addr_cmp(&s->node_addrs[i], &key->addr))
+			return true;
+	return false;
+}
+
+bool serving_owns(void *ctx, const struct svc_virtual_key *key)
+{
+	const struct serving *s = *(struct serving *const *)ctx;
+	struct weft_prefix host = weft_prefix_host(&key->addr);
+	struct weft_route_key route;
+	enum fib_state state;
+
+	if (key->fwmark)
+		return (key->fwmark & WEFT_FWMARK_MASK) == WEFT_FWMARK_BASE;
+	if (!s)
+		return false;
+	route = vips_route(s, &host).key;
+	return env_in_cidrs(s, &key->addr) || vips_find(s, &key->addr) || is_node_port(s, key) ||
+	       fib_state_of(s->o.fib, &route, &state);
+}
+
+/* --- views --- */
+
+void serving_each_problem(const struct serving *s,
+                          void (*fn)(void *ctx, const char *service, const char *text), void *ctx)
+{
+	for (const struct served *v = s->troubled; v; v = v->next)
+		for (size_t i = 0; i < v->n_problems; i++)
+			fn(ctx, v->key, v->problems[i]);
+}
+
+bool serving_preview(struct serving *s, const char *key, struct svc_plan *out)
+{
+	struct services_view view;
+
+	if (!services_get(s->o.services, key, &view))
+		return false;
+	svc_plan(&view, &s->env, out);
+	return true;
+}
+
+const char *serving_taken_by(const struct serving *s, const char *service, const struct svc_virtual_key *key)
+{
+	const char *holder = key->fwmark ? NULL : claims_holder(s->claims, key);
+
+	return holder && strcmp(holder, service) ? holder : NULL;
+}
+
+const char *serving_route_state(const struct serving *s, const struct weft_addr *vip)
+{
+	struct weft_prefix host = weft_prefix_host(vip);
+	struct weft_route_key key = vips_route(s, &host).key;
+	enum fib_state state;
+
+	if (fib_state_of(s->o.fib, &key, &state))
+		return fib_state_name(state);
+	return env_in_cidrs(s, vip) ? "covered" : "none";
+}
+
+bool serving_announced(const struct serving *s, const struct weft_addr *vip)
+{
+	const struct vip *v = vips_find(s, vip);
+
+	return v && v->announced;
+}
+
+static size_t count_problems(const struct serving *s)
+{
+	size_t n = 0;
+
+	for (const struct served *v = s->troubled; v; v = v->next)
+		n += v->n_problems;
+	return n;
+}
+
+struct serving_stats serving_stats(const struct serving *s)
+{
+	struct serving_stats r = {.services = HASH_COUNT(s->services),
+	                          .vips = HASH_COUNT(s->vips),
+	                          .problems = count_problems(s)};
+	const struct vip *v;
+
+	for (v = s->vips; v; v = v->hh.next)
+		r.announced += v->announced != 0;
+	for (v = s->pending; v; v = v->next)
+		r.waiting++;
+	return r;
+}
+
+/* --- life --- */
+
+int serving_new(const struct serving_options *o, struct serving **out, struct weft_err *err)
+{
+	struct serving *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return weft_err_errno(err, ENOMEM, "Services");
+	s->o = *o;
+	keyhash_init(&s->hash);
+	s->claims = claims_new();
+	s->marks = fwmarks_new();
+	env_init(s);
+	*out = s;
+	return 0;
+}
+
+void serving_free(struct serving *s)
+{
+	struct released *r, *r_next;
+	struct served *v, *next;
+
+	if (!s)
+		return;
+	HASH_ITER (hh, s->services, v, next)
+		served_free(s, v);
+	LL_FOREACH_SAFE(s->released, r, r_next)
+	{
+		free(r->elements);
+		free(r);
+	}
+	vips_free(s);
+	flows_free(s);
+	env_free(s);
+	claims_free(s->claims);
+	fwmarks_free(s->marks);
+	free(s);
+}

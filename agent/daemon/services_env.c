@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What planning sees of this node: addresses that answer on node ports, service CIDRs, zone, announcements. A
+ * change makes every Service dirty, and happens when an operator changes the node or the cluster, not when
+ * pods come and go.
+ */
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+
+#include "agent/daemon/services_private.h"
+#include "weft/log.h"
+#include "weft/marks.h"
+
+#define ZONE_LABEL    "topology.kubernetes.io/zone"
+#define EXCLUDE_LABEL "node.kubernetes.io/exclude-from-external-load-balancers"
+
+static const char *node_with(void *ctx, const struct weft_addr *addr)
+{
+	const struct serving *s = ctx;
+	const struct weft_object *node = cluster_node_by_ip(s->o.cluster, addr);
+
+	return node ? node->meta.name : NULL;
+}
+
+static bool block_has(void *ctx, const struct cluster_block *b)
+{
+	const struct weft_addr **addr = ctx;
+
+	if (!weft_prefix_contains(&b->cidr, *addr))
+		return false;
+	*addr = NULL;
+	return true;
+}
+
+static bool own_pod(void *ctx, const struct weft_addr *addr)
+{
+	const struct serving *s = ctx;
+
+	cluster_each_block_of(s->o.cluster, cluster_self_name(s->o.cluster), block_has, &addr);
+	return !addr;
+}
+
+static uint32_t mark_of(void *ctx, const char *name)
+{
+	struct serving *s = ctx;
+	struct served *v = s->planning;
+
+	if (v) {
+		v->marks = must_grow(v->marks, v->n_marks + 1, sizeof(*v->marks));
+		v->marks[v->n_marks++] = must_strdup(name);
+	}
+	return fwmarks_get(s->marks, name);
+}
+
+void env_init(struct serving *s)
+{
+	const struct weft_config_services *c = &s->o.cfg->services;
+
+	s->env = (struct svc_env){.external_ips = c->external_ips.cidr,
+	                          .n_external_ips = c->external_ips.n,
+	                          .scheduler = c->scheduler,
+	                          .node_with = node_with,
+	                          .own_pod = own_pod,
+	                          .mark = mark_of,
+	                          .ctx = s};
+	s->env.local.node = cluster_self_name(s->o.cluster);
+}
+
+void env_free(struct serving *s)
+{
+	free(s->node_addrs);
+	free(s->adverts);
+}
+
+/* --- node addresses (S22) --- */
+
+struct addrs {
+	struct serving *s;
+	struct weft_addr *list;
+	size_t n;
+};
+
+static bool answers(const struct serving *s, const struct weft_addr *a)
+{
+	const struct weft_config_services *c = &s->o.cfg->services;
+
+	if (c->node_ports == WEFT_NODE_PORTS_PRIMARY)
+		return !weft_addr_cmp(a, &s->ip4) || !weft_addr_cmp(a, &s->ip6);
+	if (c->node_ports == WEFT_NODE_PORTS_ALL)
+		return true;
+	for (size_t i = 0; i < c->node_port_cidrs.n; i++)
+		if (weft_prefix_contains(&c->node_port_cidrs.cidr[i], a))
+			return true;
+	return false;
+}
+
+static void add_addr(struct addrs *l, const struct weft_addr *a)
+{
+	if (!weft_addr_is_set(a) || !answers(l->s, a))
+		return;
+	for (size_t i = 0; i < l->n; i++)
+		if (!weft_addr_cmp(&l->list[i], a))
+			return;
+	l->list = must_grow(l->list, l->n + 1, sizeof(*l->list));
+	l->list[l->n++] = *a;
+}
+
+static bool add_net(void *ctx, const struct link_net *net)
+{
+	add_addr(ctx, &net->addr);
+	return true;
+}
+
+static int by_addr(const void *a, const void *b)
+{
+	return weft_addr_cmp(a, b);
+}
+
+static bool refresh_addrs(struct serving *s)
+{
+	struct addrs l = {.s = s};
+	bool same;
+
+	links_underlay(s->o.links, add_net, &l);
+	add_addr(&l, &s->ip4);
+	add_addr(&l, &s->ip6);
+	if (l.n)
+		qsort(l.list, l.n, sizeof(*l.list), by_addr);
+	same = l.n == s->n_node_addrs && (!l.n || !memcmp(l.list, s->node_addrs, l.n * sizeof(*l.list)));
+	free(s->node_addrs);
+	s->node_addrs = l.list;
+	s->n_node_addrs = l.n;
+	return !same;
+}
+
+/* --- service CIDRs --- */
+
+struct cidrs {
+	struct weft_prefix list[SERVING_CIDRS];
+	size_t n;
+};
+
+static void add_cidr(struct cidrs *l, const struct weft_prefix *p)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (!weft_prefix_cmp(&l->list[i], p))
+			return;
+	if (l->n == SERVING_CIDRS) {
+		log_warning("more than %d service CIDRs: the rest is served address by address",
+		            SERVING_CIDRS);
+		return;
+	}
+	l->list[l->n++] = *p;
+}
+
+static bool add_object(void *ctx, const struct weft_object *obj)
+{
+	for (size_t i = 0; i < obj->servicecidr.n_cidrs; i++)
+		add_cidr(ctx, &obj->servicecidr.cidrs[i]);
+	return false;
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	return weft_prefix_cmp(a, b);
+}
+
+bool env_in_cidrs(const struct serving *s, const struct weft_addr *a)
+{
+	for (size_t i = 0; i < s->n_cidrs; i++)
+		if (weft_prefix_contains(&s->cidrs[i], a))
+			return true;
+	return false;
+}
+
+static void owner_name(const char *what, const struct weft_prefix *p, char buf[WANTED_OWNER_MAX])
+{
+	char text[WEFT_PREFIX_STR];
+
+	snprintf(buf, WANTED_OWNER_MAX, "%s/%s", what, weft_prefix_str(p, text));
+}
+
+static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wanted)
+{
+	struct weft_route route = vips_route(s, p);
+	char owner[WANTED_OWNER_MAX];
+	struct weft_err err = WEFT_ERR_INIT;
+
+	owner_name("service-cidr", p, owner);
+	if (wanted_set(s->o.wanted, owner, &route, wanted && weft_addr_is_set(&route.src) ? 1 : 0, &err) < 0)
+		log_warning("route of the service CIDR: %s", err.text);
+}
+
+static bool announces_cidrs(const struct serving *s)
+{
+	for (size_t i = 0; i < s->n_adverts; i++) {
+		const struct weft_bgpadvertisement *b = &s->adverts[i]->bgpadvertisement;
+
+		if ((b->types & WEFT_ADVERT_CLUSTER) && !b->service_selector.n_reqs && !s->excluded)
+			return true;
+	}
+	return false;
+}
+
+static void announce_cidr(struct serving *s, const struct weft_prefix *p, bool wanted)
+{
+	struct weft_route route = vips_advert(p, WEFT_METRIC_CLUSTER);
+	char owner[WANTED_OWNER_MAX];
+	struct weft_err err = WEFT_ERR_INIT;
+
+	owner_name("announce-cidr", p, owner);
+	if (wanted_set(s->o.wanted, owner, &route, wanted ? 1 : 0, &err) < 0)
+		log_warning("announcement of the service CIDR: %s", err.text);
+}
+
+void env_want_cidrs(struct serving *s)
+{
+	for (size_t i = 0; i < s->n_cidrs; i++) {
+		want_cidr(s, &s->cidrs[i], true);
+		announce_cidr(s, &s->cidrs[i], announces_cidrs(s));
+	}
+}
+
+static bool refresh_cidrs(struct serving *s)
+{
+	const struct weft_config_cidrs *c = &s->o.cfg->services.cidrs;
+	struct cidrs l = {.n = 0};
+
+	memset(&l, 0, sizeof(l));
+	for (size_t i = 0; i < c->n; i++)
+		add_cidr(&l, &c->cidr[i]);
+	cluster_each(s->o.cluster, WEFT_SERVICECIDR, add_object, &l);
+	qsort(l.list, l.n, sizeof(l.list[0]), by_prefix);
+	if (l.n == s->n_cidrs && !memcmp(l.list, s->cidrs, l.n * sizeof(l.list[0])))
+		return false;
+	for (size_t i = 0; i < s->n_cidrs; i++)
+		if (!bsearch(&s->cidrs[i], l.list, l.n, sizeof(l.list[0]), by_prefix)) {
+			announce_cidr(s, &s->cidrs[i], false);
+			want_cidr(s, &s->cidrs[i], false);
+		}
+	memcpy(s->cidrs, l.list, sizeof(s->cidrs));
+	s->n_cidrs = l.n;
+	return true;
+}
+
+/* --- our Node and the announcements --- */
+
+static bool add_advert(void *ctx, const struct weft_object *obj)
+{
+	struct serving *s = ctx;
+	const struct weft_object *self = cluster_self(s->o.cluster);
+
+	if (!self || !weft_selector_matches(&obj->bgpadvertisement.node_selector, self->meta.labels,
+	                                    self->meta.n_labels))
+		return false;
+	s->adverts = must_grow(s->adverts, s->n_adverts + 1, sizeof(struct weft_object *));
+	s->adverts[s->n_adverts++] = obj;
+	return false;
+}
+
+/* The objects themselves may have changed in place of others: what they hold is what counts. */
+static void digest_adverts(const struct serving *s, uint8_t out[WEFT_DIGEST])
+{
+	uint8_t one[WEFT_DIGEST];
+
+	memset(out, 0, WEFT_DIGEST);
+	for (size_t i = 0; i < s->n_adverts; i++) {
+		weft_object_digest(s->adverts[i], NULL, one);
+		for (size_t k = 0; k < WEFT_DIGEST; k++)
+			out[k] ^= one[k];
+	}
+}
+
+static bool refresh_adverts(struct serving *s)
+{
+	uint8_t is[WEFT_DIGEST];
+
+	s->n_adverts = 0;
+	cluster_each(s->o.cluster, WEFT_BGPADVERTISEMENT, add_advert, s);
+	digest_adverts(s, is);
+	if (!memcmp(is, s->adverts_digest, WEFT_DIGEST))
+		return false;
+	memcpy(s->adverts_digest, is, WEFT_DIGEST);
+	return true;
+}
+
+static bool refresh_self(struct serving *s)
+{
+	const struct weft_object *self = cluster_self(s->o.cluster);
+	const char *zone, *exclude;
+	bool changed;
+
+	if (!self)
+		return false; /* gone for a moment: what was known stays */
+	zone = weft_label_get(self->meta.labels, self->meta.n_labels, ZONE_LABEL);
+	exclude = weft_label_get(self->meta.labels, self->meta.n_labels, EXCLUDE_LABEL);
+	changed = strcmp(s->zone, zone ? zone : "") || s->excluded != (exclude != NULL);
+	snprintf(s->zone, sizeof(s->zone), "%s", zone ? zone : "");
+	s->excluded = exclude != NULL;
+	return changed;
+}
+
+bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6)
+{
+	bool changed = weft_addr_cmp(&s->ip4, ip4) || weft_addr_cmp(&s->ip6, ip6) || !s->known;
+
+	s->ip4 = *ip4;
+	s->ip6 = *ip6;
+	s->known = true;
+	changed |= refresh_self(s);
+	changed |= refresh_addrs(s);
+	changed |= refresh_cidrs(s);
+	changed |= refresh_adverts(s);
+	s->env.local.zone = s->zone[0] ? s->zone : NULL;
+	s->env.ip4 = s->ip4;
+	s->env.ip6 = s->ip6;
+	s->env.node_addrs = s->node_addrs;
+	s->env.n_node_addrs = s->n_node_addrs;
+	s->env.cidrs = s->cidrs;
+	s->env.n_cidrs = s->n_cidrs;
+	s->env.excluded = s->excluded;
+	s->env.adverts = s->adverts;
+	s->env.n_adverts = s->n_adverts;
+	return changed;
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Inside of agent/daemon/services*.c:
+ *
+ *	services.c       Services: planning, claims, wants; the order of writing
+ *	services_env.c   what planning sees of this node
+ *	services_vips.c  VIPs: routes and announcements, once the dataplane holds them
+ *	services_flows.c UDP flows to endpoints that are gone
+ */
+#ifndef AGENT_DAEMON_SERVICES_PRIVATE_H
+#define AGENT_DAEMON_SERVICES_PRIVATE_H
+
+#include "agent/daemon/services.h"
+#include "agent/plan/claims.h"
+#include "agent/plan/fwmarks.h"
+#include "agent/state/keyhash.h"
+
+#define uthash_fatal(msg) abort()
+#include <uthash.h>
+#include <utlist.h>
+
+#define SERVING_CIDRS (2 * WEFT_CONFIG_CIDRS)
+
+/* A Service and what is wanted for it now. */
+struct served {
+	UT_hash_handle hh;
+	char *key;
+	struct svc_virtual_key *virtuals;
+	size_t n_virtuals;
+	struct svc_element *elements;
+	size_t n_elements;
+	struct svc_virtual_key *claimed; /* what it stands for, held or waited for */
+	size_t n_claimed;
+	struct weft_addr *vips;
+	size_t n_vips;
+	char **marks;
+	size_t n_marks;
+	char (*problems)[SVC_PROBLEM];
+	size_t n_problems;
+	struct served *prev, *next; /* in the list of those with problems */
+	bool listed, health;
+};
+
+struct vip_user {
+	struct served *service;
+	enum svc_vip_kind kind;
+	bool route, advertise;
+	struct vip_user *next;
+};
+
+struct vip {
+	UT_hash_handle hh;
+	struct weft_addr addr;
+	struct vip_user *users;
+	bool routed;        /* its local route is wanted */
+	uint32_t announced; /* metric in table 179 that is wanted, 0 = none */
+	bool pending;       /* in the list of those whose route or announcement may follow */
+	struct vip *prev, *next;
+};
+
+struct flow {
+	struct weft_addr addr;
+	uint16_t port;
+	struct svc_dest *serving;
+	size_t n;
+};
+
+struct released { /* elements that go once IPVS has followed */
+	struct svc_element *elements;
+	size_t n;
+	struct released *next;
+};
+
+struct serving {
+	struct serving_options o;
+	struct keyhash hash;
+	struct claims *claims;
+	struct fwmarks *marks;
+	struct served *services;
+	struct served *troubled;
+	struct vip *vips, *pending;
+	struct released *released;
+	struct flow *flows;
+	size_t n_flows;
+	bool withdrew;
+	uint64_t pending_since;  /* ms of uv_hrtime(); 0 = nothing waits */
+	struct served *planning; /* whose marks are asked for just now; NULL = a preview */
+
+	/* services_env.c */
+	struct weft_addr ip4, ip6;
+	struct weft_addr *node_addrs;
+	size_t n_node_addrs;
+	struct weft_prefix cidrs[SERVING_CIDRS];
+	size_t n_cidrs;
+	char zone[WEFT_NAME_MAX + 1];
+	bool excluded, known;
+	const struct weft_object **adverts;
+	size_t n_adverts;
+	struct svc_env env;
+	uint8_t adverts_digest[WEFT_DIGEST];
+};
+
+/* services_env.c */
+void env_init(struct serving *s);
+void env_free(struct serving *s);
+bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6);
+/* The local routes and announcements of the service CIDRs, after env_refresh() said that something changed.
+ */
+void env_want_cidrs(struct serving *s);
+bool env_in_cidrs(const struct serving *s, const struct weft_addr *a);
+
+/* services_vips.c */
+void vips_put(struct serving *s, struct served *service, const struct svc_vip *v);
+void vips_drop(struct serving *s, struct served *service, const struct weft_addr *addr);
+struct vip *vips_find(const struct serving *s, const struct weft_addr *addr);
+/* Routes and announcements that may be wanted now; true: some were. */
+bool vips_follow(struct serving *s);
+void vips_free(struct serving *s);
+struct weft_route vips_route(const struct serving *s, const struct weft_prefix *dst);
+struct weft_route vips_advert(const struct weft_prefix *dst, uint32_t metric);
+
+/* services_flows.c */
+void flows_collect(struct serving *s, const struct svc_plan *p);
+void flows_flush(struct serving *s);
+void flows_free(struct serving *s);
+
+#endif
