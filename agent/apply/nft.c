@@ -2,10 +2,13 @@
 /*
  * The nftables table: nft.h.
  *
- * What the kernel made of our text is listed right after each replacement and kept; a later listing that
- * differs means that somebody altered the table. Elements are compared as a set, because they change without
- * a replacement. Events of our own transactions are in the watch's buffer when the transaction returns
- * (nf_tables notifies before it answers), so they are drained then and everything later is somebody else's.
+ * Rules are compared as text. `want` is the digest of the text that we would write, `made` says which text
+ * the table was made of and what the kernel listed then. So the table is replaced when want differs from
+ * made, or when a later listing does; elements are compared one by one, and only their differences are
+ * written. At a restart `made` comes from the record, and the first reading tells what is there.
+ *
+ * Events of our own transactions are in the watch's buffer when the transaction returns (nf_tables notifies
+ * before it answers), so they are drained then and everything later is somebody else's.
  */
 #include "agent/apply/nft.h"
 
@@ -13,248 +16,248 @@
 #include <nftables/libnftables.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "agent/apply/nft_private.h"
 #include "weft/cleanup.h"
-#include "weft/marks.h"
+#include "weft/file.h"
+#include "weft/log.h"
 
-#define TABLE            "inet " WEFT_NFT_TABLE
-#define REPLACE_PAUSE_MS 500 /* between replacements, when somebody fights us */
-#define RETRY_MIN_MS     1000
-#define RETRY_MAX_MS     60000
+#define PAUSE_MS     500 /* between readings or replacements, when somebody fights us */
+#define RETRY_MIN_MS 1000
+#define RETRY_MAX_MS 60000
+#define RECORD_MAX   1024
+#define DIGEST_HEX   64
+
+struct digest {
+	char hex[DIGEST_HEX + 1];
+};
 
 struct nft {
 	struct nft_ctx *ctx;
 	struct nft_watch *watch;
+	char *record;
 	struct nft_shape shape;
-	bool wanted;     /* a shape was given */
-	bool replace;    /* the whole table is to be written */
-	bool suspicious; /* somebody touched the table: read it back */
-	struct nft_peer *peers, *changes;
-	char *listing; /* of the table without elements, right after we wrote it */
+	struct nft_elements els;
+	struct digest want; /* text of the shape; "" = nothing is wanted yet */
+	struct {
+		struct digest text, listing;
+	} made;
+	bool loaded;     /* the table was read once: left-overs are known */
+	bool altered;    /* its rules are not what we made */
+	bool suspicious; /* somebody touched it: read it back */
 	uint64_t not_before;
 	unsigned failures;
 	struct nft_stats stats;
 };
 
-static struct nft_ctx *context(struct weft_err *err)
+static struct digest digest_of(const char *text)
 {
-	struct nft_ctx *ctx = nft_ctx_new(NFT_CTX_DEFAULT);
+	unsigned char hash[DIGEST_HEX / 2];
+	struct digest d;
 
-	if (!ctx || nft_ctx_buffer_output(ctx) || nft_ctx_buffer_error(ctx)) {
-		weft_err_set(err, EIO, "libnftables can't be used");
-		if (ctx)
-			nft_ctx_free(ctx);
-		return NULL;
-	}
-	return ctx;
+	crypto_generichash(hash, sizeof(hash), (const unsigned char *)text, strlen(text), NULL, 0);
+	sodium_bin2hex(d.hex, sizeof(d.hex), hash, sizeof(hash));
+	return d;
 }
 
-struct nft *nft_new(struct weft_err *err)
+static bool same(const struct digest *a, const struct digest *b)
 {
-	struct nft *n = calloc(1, sizeof(*n));
+	return strcmp(a->hex, b->hex) == 0;
+}
 
-	if (!n) {
-		weft_err_errno(err, ENOMEM, "nftables");
-		return NULL;
-	}
-	n->ctx = context(err);
+static bool must_replace(const struct nft *n)
+{
+	return n->altered || !same(&n->want, &n->made.text);
+}
+
+/* Without a record, or with one that can't be read, the rules are written anew; elements stay all the same.
+ */
+static void read_record(struct nft *n)
+{
+	weft_autofree char *data = NULL;
+
+	if (weft_file_read(n->record, RECORD_MAX, &data, NULL, NULL) ||
+	    sscanf(data, "text %64[0-9a-f]\nlisting %64[0-9a-f]", n->made.text.hex, n->made.listing.hex) != 2)
+		memset(&n->made, 0, sizeof(n->made));
+}
+
+/* A record that is not written costs the next life one replacement, and nothing else. */
+static void write_record(const struct nft *n)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	char text[RECORD_MAX];
+	int len;
+
+	if (!n->record)
+		return;
+	len = snprintf(text, sizeof(text), "text %s\nlisting %s\n", n->made.text.hex, n->made.listing.hex);
+	if (weft_file_replace(n->record, text, (size_t)len, 0600, &err) < 0)
+		log_warning("a restart will replace the table " NFT_TABLE ": %s", err.text);
+}
+
+struct nft *nft_new(const char *record, struct weft_err *err)
+{
+	struct nft *n = nft_alloc(sizeof(*n));
+
+	nft_elements_init(&n->els);
+	n->ctx = nft_context(err);
 	if (n->ctx)
 		n->watch = nft_watch_open(err);
 	if (!n->ctx || !n->watch) {
 		nft_free(n);
 		return NULL;
 	}
-	n->replace = true;
+	if (record) {
+		n->record = strdup(record);
+		if (!n->record)
+			abort();
+		read_record(n);
+	}
 	return n;
-}
-
-static void drop_peer(struct nft *n, struct nft_peer *p)
-{
-	HASH_DEL(n->peers, p);
-	free(p);
 }
 
 void nft_free(struct nft *n)
 {
-	struct nft_peer *p, *tmp;
-
 	if (!n)
 		return;
-	HASH_ITER (hh, n->peers, p, tmp)
-		drop_peer(n, p);
+	nft_elements_free(&n->els);
 	if (n->ctx)
 		nft_ctx_free(n->ctx);
 	nft_watch_close(n->watch);
-	free(n->listing);
+	free(n->record);
 	free(n);
-}
-
-static bool same_shape(const struct nft_shape *a, const struct nft_shape *b)
-{
-	return a->ipip == b->ipip && a->sit == b->sit && weft_addr_cmp(&a->local, &b->local) == 0 &&
-	       weft_addr_cmp(&a->tunnel4, &b->tunnel4) == 0 && weft_addr_cmp(&a->tunnel6, &b->tunnel6) == 0;
 }
 
 void nft_want(struct nft *n, const struct nft_shape *shape)
 {
-	if (n->wanted && same_shape(&n->shape, shape))
-		return;
-	n->wanted = true;
-	n->replace = true;
+	weft_auto(weft_buf_free) struct weft_buf b = {0};
+
+	nft_text_table(&b, shape, NULL);
+	if (b.failed)
+		abort();
 	n->shape = *shape;
+	n->want = digest_of(weft_buf_text(&b));
+	nft_elements_services(&n->els, shape->services);
 }
 
-/* In the list of changes exactly when wanted and present differ; gone when neither holds. */
-static void settle(struct nft *n, struct nft_peer *p, bool was_listed)
+static struct svc_element peer_element(const struct weft_addr *ip4)
 {
-	bool listed = p->wanted != p->present;
+	struct svc_element e;
 
-	if (was_listed && !listed)
-		DL_DELETE(n->changes, p);
-	else if (!was_listed && listed)
-		DL_APPEND(n->changes, p);
-	if (!p->wanted && !p->present)
-		drop_peer(n, p);
+	memset(&e, 0, sizeof(e));
+	e.set = NFT_SET_PEER;
+	e.addr = *ip4;
+	return e;
+}
+
+/* A peer has one owner, however often it is said. */
+static bool is_wanted(const struct nft *n, const struct svc_element *e)
+{
+	const struct nft_element *p = nft_elements_find(&n->els, e);
+
+	return p && p->owners;
 }
 
 void nft_want_peer(struct nft *n, const struct weft_addr *ip4)
 {
-	struct nft_peer *p;
-	bool listed;
+	struct svc_element e = peer_element(ip4);
 
-	if (ip4->family != AF_INET)
-		return;
-	HASH_FIND(hh, n->peers, ip4, sizeof(*ip4), p);
-	if (!p) {
-		p = calloc(1, sizeof(*p));
-		if (!p) {
-			n->replace = true;
-			return;
-		}
-		p->addr = *ip4;
-		HASH_ADD(hh, n->peers, addr, sizeof(p->addr), p);
-	}
-	listed = p->wanted != p->present;
-	p->wanted = true;
-	settle(n, p, listed);
+	if (!is_wanted(n, &e))
+		nft_elements_want(&n->els, &e);
 }
 
 void nft_unwant_peer(struct nft *n, const struct weft_addr *ip4)
 {
-	struct nft_peer *p;
-	bool listed;
+	struct svc_element e = peer_element(ip4);
 
-	HASH_FIND(hh, n->peers, ip4, sizeof(*ip4), p);
-	if (!p)
-		return;
-	listed = p->wanted != p->present;
-	p->wanted = false;
-	settle(n, p, listed);
+	nft_elements_unwant(&n->els, &e);
 }
 
-/* Run one transaction. The first line of what libnftables says is the error. */
-static int run(struct nft_ctx *ctx, const char *text, struct weft_err *err)
+void nft_want_element(struct nft *n, const struct svc_element *e)
 {
-	const char *said;
-
-	if (nft_run_cmd_from_buffer(ctx, text) == 0)
-		return 0;
-	said = nft_ctx_get_error_buffer(ctx);
-	return weft_err_set(err, EIO, "nftables: %.*s", (int)strcspn(said, "\n"), said);
+	if (e->set < SVC_SET_COUNT)
+		nft_elements_want(&n->els, e);
 }
 
-/* malloc'd; NULL: no such object, or no memory. */
-static char *list(struct nft_ctx *ctx, const char *what, unsigned flags)
+void nft_unwant_element(struct nft *n, const struct svc_element *e)
 {
-	nft_ctx_output_set_flags(ctx, flags);
-	if (nft_run_cmd_from_buffer(ctx, what)) {
-		(void)nft_ctx_get_error_buffer(ctx); /* it is not there: that is the answer */
-		return NULL;
-	}
-	return strdup(nft_ctx_get_output_buffer(ctx));
+	if (e->set < SVC_SET_COUNT)
+		nft_elements_unwant(&n->els, e);
 }
 
-static char *list_table(struct nft_ctx *ctx)
+void nft_sweep(struct nft *n)
 {
-	return list(ctx, "list table " TABLE,
-	            NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_TERSE | NFT_CTX_OUTPUT_NUMERIC_ALL);
-}
-
-/* After a transaction: the kernel has what we want. */
-static void all_present(struct nft *n)
-{
-	struct nft_peer *p, *tmp;
-
-	n->changes = NULL;
-	HASH_ITER (hh, n->peers, p, tmp) {
-		p->present = p->wanted;
-		if (!p->wanted)
-			drop_peer(n, p);
-	}
+	nft_elements_sweep(&n->els);
 }
 
 static int replace(struct nft *n, struct weft_err *err)
 {
 	weft_auto(weft_buf_free) struct weft_buf b = {0};
+	weft_autofree char *listing = NULL;
 	int rc;
 
-	nft_text_table(&b, &n->shape, n->peers);
+	nft_text_table(&b, &n->shape, &n->els);
 	if (b.failed)
 		return weft_err_errno(err, ENOMEM, "nftables");
-	rc = run(n->ctx, weft_buf_text(&b), err);
+	rc = nft_run(n->ctx, weft_buf_text(&b), err);
 	if (rc)
-		return weft_err_wrap(err, "table " TABLE), rc;
-	all_present(n);
+		return weft_err_wrap(err, "table " NFT_TABLE), rc;
+	nft_elements_replaced(&n->els);
 	n->stats.replacements++;
-	free(n->listing);
-	n->listing = list_table(n->ctx);
 	(void)nft_watch_read(n->watch);
-	n->replace = false;
-	n->suspicious = n->listing == NULL;
-	return 0;
+	n->altered = n->suspicious = false;
+	n->made.text = n->want;
+	rc = nft_list_table(true, &listing, err);
+	n->made.listing = digest_of(listing ? listing : "");
+	write_record(n);
+	return rc ? weft_err_wrap(err, "reading back the table " NFT_TABLE), rc : 0;
 }
 
 static int write_changes(struct nft *n, struct weft_err *err)
 {
 	weft_auto(weft_buf_free) struct weft_buf b = {0};
-	struct nft_peer *p, *tmp;
 	int rc;
 
-	nft_text_changes(&b, n->changes);
+	nft_text_changes(&b, &n->els);
 	if (b.failed)
 		return weft_err_errno(err, ENOMEM, "nftables");
-	rc = run(n->ctx, weft_buf_text(&b), err);
+	rc = nft_run(n->ctx, weft_buf_text(&b), err);
 	if (rc) {
-		n->replace = true; /* the set is not what we took it for */
-		return weft_err_wrap(err, "set " TABLE " " NFT_SET_PEER4), rc;
+		n->altered = true; /* the sets are not what we took them for */
+		return weft_err_wrap(err, "sets of the table " NFT_TABLE), rc;
 	}
 	n->stats.element_updates++;
-	DL_FOREACH_SAFE(n->changes, p, tmp)
-	{
-		p->present = p->wanted;
-		settle(n, p, true);
-	}
+	nft_elements_written(&n->els);
 	(void)nft_watch_read(n->watch);
+	return 0;
+}
+
+static int read_back(struct nft *n, struct weft_err *err)
+{
+	weft_autofree char *listing = NULL;
+	struct digest d;
+	bool understood;
+	int rc;
+
+	n->stats.readbacks += n->loaded;
+	rc = nft_list_table(false, &listing, err);
+	if (rc)
+		return weft_err_wrap(err, "reading the table " NFT_TABLE), rc;
+	nft_elements_read_begin(&n->els);
+	understood = !listing || nft_listing_read(listing, &n->els, !n->loaded);
+	nft_elements_read_end(&n->els);
+	d = digest_of(listing ? listing : "");
+	n->altered = !understood || !same(&d, &n->made.listing);
+	n->loaded = true;
+	n->suspicious = false;
 	return 0;
 }
 
 int nft_resync(struct nft *n, struct weft_err *err)
 {
-	weft_autofree char *table = NULL, *set = NULL;
-
 	(void)nft_watch_read(n->watch);
 	n->suspicious = false;
-	if (!n->wanted || n->replace)
-		return 0;
-	n->stats.readbacks++;
-	table = list_table(n->ctx);
-	set = list(n->ctx, "list set " TABLE " " NFT_SET_PEER4, NFT_CTX_OUTPUT_NUMERIC_ALL);
-	if (!table || !set || !n->listing || strcmp(table, n->listing) != 0 ||
-	    !nft_text_same_peers(set, n->peers))
-		n->replace = true;
-	return n->listing ? 0 : weft_err_set(err, ENOMEM, "table " TABLE " can't be read back");
+	return n->loaded && !must_replace(n) ? read_back(n, err) : 0;
 }
 
 static int converge(struct nft *n, uint64_t now, struct weft_err *err)
@@ -262,16 +265,23 @@ static int converge(struct nft *n, uint64_t now, struct weft_err *err)
 	int rc;
 
 	nft_on_readable(n);
-	if (n->suspicious) {
-		rc = nft_resync(n, err);
+	if (!n->loaded || (n->suspicious && !must_replace(n))) {
+		n->not_before = now + PAUSE_MS;
+		rc = read_back(n, err);
 		if (rc)
 			return rc;
 	}
-	if (!n->replace)
-		return n->changes ? write_changes(n, err) : 0;
+	nft_elements_settle(&n->els);
+	if (!must_replace(n))
+		return n->els.dirty ? write_changes(n, err) : 0;
 	rc = replace(n, err);
-	n->not_before = now + REPLACE_PAUSE_MS;
+	n->not_before = now + PAUSE_MS;
 	return rc;
+}
+
+static bool waits(const struct nft *n)
+{
+	return n->failures || n->suspicious || must_replace(n);
 }
 
 int nft_apply(struct nft *n, uint64_t now, struct weft_err *err)
@@ -279,7 +289,7 @@ int nft_apply(struct nft *n, uint64_t now, struct weft_err *err)
 	uint64_t delay;
 	int rc;
 
-	if (!n->wanted || (now < n->not_before && (n->failures || n->replace || n->suspicious)))
+	if (!n->want.hex[0] || (now < n->not_before && waits(n)))
 		return 0;
 	rc = converge(n, now, err);
 	if (rc == 0) {
@@ -292,11 +302,17 @@ int nft_apply(struct nft *n, uint64_t now, struct weft_err *err)
 	return rc;
 }
 
+bool nft_settled(const struct nft *n)
+{
+	return n->want.hex[0] && n->loaded && !n->failures && !n->suspicious && !must_replace(n) &&
+	       !nft_elements_maybe_dirty(&n->els);
+}
+
 uint64_t nft_deadline(const struct nft *n)
 {
-	bool dirty = n->replace || n->suspicious || n->changes;
-
-	return n->wanted && dirty ? n->not_before : NFT_NEVER;
+	if (!n->want.hex[0] || nft_settled(n))
+		return NFT_NEVER;
+	return waits(n) ? n->not_before : 0;
 }
 
 int nft_fd(const struct nft *n)
@@ -314,18 +330,41 @@ struct nft_stats nft_stats(const struct nft *n)
 {
 	struct nft_stats s = n->stats;
 
-	s.peers = HASH_COUNT(n->peers);
+	for (const struct nft_element *p = n->els.all; p; p = p->hh.next) {
+		s.peers += p->owners && p->e.set == NFT_SET_PEER;
+		s.elements += p->owners && p->e.set != NFT_SET_PEER;
+	}
 	return s;
+}
+
+int nft_foreign_input_drop(struct nft *n, char text[256], struct weft_err *err)
+{
+	weft_autofree char *listing = NULL;
+	char table[64], chain[64];
+	int rc = nft_list_chains(&listing, err);
+
+	(void)n;
+	text[0] = '\0';
+	if (rc)
+		return weft_err_wrap(err, "looking for other firewalls"), rc;
+	if (!nft_listing_input_drop(listing, table, chain))
+		return 0;
+	snprintf(text, 256,
+	         "the chain %s of the nftables table %s drops incoming packets by default: what it does not "
+	         "accept reaches no Service; accept service addresses and node ports there",
+	         chain, table);
+	weft_text_clean(text);
+	return 0;
 }
 
 int nft_cleanup(struct weft_err *err)
 {
-	struct nft_ctx *ctx = context(err);
+	struct nft_ctx *ctx = nft_context(err);
 	int rc;
 
 	if (!ctx)
 		return -EIO;
-	rc = run(ctx, "add table " TABLE "\ndelete table " TABLE "\n", err);
+	rc = nft_run(ctx, "add table " NFT_TABLE "\ndelete table " NFT_TABLE "\n", err);
 	nft_ctx_free(ctx);
 	return rc;
 }

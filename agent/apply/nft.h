@@ -3,8 +3,13 @@
  * The nftables table `inet weft`: all of it is ours, no other table is touched.
  *
  * It accepts encapsulated packets (IPIP, IPv6 in IPv4) from known nodes only, and gives what this node itself
- * sends into a tunnel the tunnel's address. A node that comes or goes is one set element; the table is
- * replaced, in one transaction, only when its shape changes or when somebody altered it.
+ * sends into a tunnel the tunnel's address. With Services it also says what goes to IPVS, what is dropped or
+ * refused, and what is masqueraded. A node or an endpoint that comes or goes is one set element; the table is
+ * replaced, in one transaction, only when its shape changes or when somebody altered its rules.
+ *
+ * A restart adopts the table: if the rules are still those that an earlier life wrote (a record on disk says
+ * so) nothing is written, and elements which nobody wants yet stay until nft_sweep(), also when the rules
+ * must change.
  */
 #ifndef WEFT_APPLY_NFT_H
 #define WEFT_APPLY_NFT_H
@@ -39,8 +44,11 @@ struct nft_shape {
 
 struct nft;
 
-/* In the calling thread's network namespace. NULL on failure. */
-struct nft *nft_new(struct weft_err *err);
+/*
+ * In the calling thread's network namespace. record: path of a small file that tells the next life what this
+ * one wrote; borrowed for the call, NULL = the rules are never adopted. NULL on failure.
+ */
+struct nft *nft_new(const char *record, struct weft_err *err);
 void nft_free(struct nft *n); /* leaves the table */
 
 void nft_want(struct nft *n, const struct nft_shape *shape);
@@ -55,6 +63,9 @@ void nft_unwant_peer(struct nft *n, const struct weft_addr *ip4);
 void nft_want_element(struct nft *n, const struct svc_element *e);
 void nft_unwant_element(struct nft *n, const struct svc_element *e);
 
+/* Everything that is wanted has been said: elements of an earlier life that nobody wants can go. */
+void nft_sweep(struct nft *n);
+
 /* Is there nothing that nft_apply() would have to write? */
 bool nft_settled(const struct nft *n);
 
@@ -62,7 +73,7 @@ bool nft_settled(const struct nft *n);
 int nft_apply(struct nft *n, uint64_t now, struct weft_err *err);
 uint64_t nft_deadline(const struct nft *n);
 
-/* Read the table back; one that differs from what is wanted is replaced by the next nft_apply(). */
+/* Read the table back; what differs from what is wanted is put right by the next nft_apply(). */
 int nft_resync(struct nft *n, struct weft_err *err);
 
 /* Changes of nftables by others: poll the fd, call nft_on_readable(), then nft_apply(). */
@@ -71,7 +82,7 @@ void nft_on_readable(struct nft *n);
 
 struct nft_stats {
 	uint64_t replacements, element_updates, readbacks;
-	size_t peers;
+	size_t peers, elements; /* wanted; elements without peers */
 };
 struct nft_stats nft_stats(const struct nft *n);
 

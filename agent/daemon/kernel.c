@@ -177,9 +177,10 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	struct wanted_ops routes = {.want = wanted_add, .unwant = wanted_del, .ctx = a};
 	struct tunnels_peers_ops peers = {.add = peer_add, .del = peer_del, .ctx = a};
 
-	char record[WEFT_PATH_MAX + 16];
+	char record[WEFT_PATH_MAX + 16], listing[WEFT_PATH_MAX + 16];
 
 	snprintf(record, sizeof(record), "%s/sysctl.json", a->cfg.state_dir);
+	snprintf(listing, sizeof(listing), "%s/nft.listing", a->cfg.state_dir);
 	a->nl = netlink_open(err);
 	if (!a->nl)
 		return err->code;
@@ -190,7 +191,7 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	a->links = links_new();
 	a->fib = a->links ? fib_new(a->nl, a->links) : NULL;
 	a->tunnel = a->links ? tunnel_new(a->nl, a->links) : NULL;
-	a->nft = nft_new(err);
+	a->nft = nft_new(listing, err);
 	a->sysctl = sysctl_new(record, "/proc/sys", err);
 	a->wanted = wanted_new(&routes);
 	a->tunnel_peers = tunnels_peers_new(&peers);

@@ -344,6 +344,7 @@ void agent_reconcile(struct agent *a)
 	if (complete && !a->swept && !a->repair[0] && may_sweep(a)) {
 		a->swept = true;
 		fib_sweep(a->fib);
+		nft_sweep(a->nft);
 		tunnel_sweep(a->tunnel);
 		complete = apply(a);
 	}

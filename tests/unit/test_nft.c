@@ -29,7 +29,7 @@ static int setup(void **state)
 	                          .tunnel4 = addr("10.244.0.1"),
 	                          .tunnel6 = addr("fd44::1")};
 	struct weft_addr one = addr("10.1.1.5"), two = addr("10.1.2.5");
-	struct nft *n = nft_new(NULL);
+	struct nft *n = nft_new(NULL, NULL);
 
 	assert_non_null(n);
 	netns_sh("nft add table inet other; nft add chain inet other c");
@@ -88,8 +88,8 @@ static void table_as_an_operator_reads_it(void **state)
 	        "\t\tmeta l4proto ipencap ip daddr 10.1.1.1 ip saddr != @peer4 counter packets 0 bytes 0 drop comment \"IP in IP from a host that is not a node\"\n"
 	        "\t\tmeta l4proto ipv6 ip daddr 10.1.1.1 ip saddr != @peer4 counter packets 0 bytes 0 drop comment \"IPv6 in IP from a host that is not a node\"\n"
 	        "\t}\n\n"
-	        "\tchain encap {\n"
-	        "\t\tcomment \"source address of what enters a tunnel\"\n"
+	        "\tchain source {\n"
+	        "\t\tcomment \"source addresses: first of what enters a tunnel, then of what goes to endpoints\"\n"
 	        "\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
 	        "\t\toifname \"weft.ipip\" fib saddr type local ip saddr != 10.244.0.1 snat ip to 10.244.0.1 fully-random comment \"own traffic leaves with the address of the tunnel\"\n"
 	        "\t\toifname \"weft.sit\" fib saddr type local ip6 saddr != fd44::1 snat ip6 to fd44::1 fully-random comment \"own traffic leaves with the address of the tunnel\"\n"
@@ -135,15 +135,22 @@ static void last_peer_leaves_an_empty_set(void **state)
 /* Each of these is noticed through the fd, without anybody asking. */
 static void alterations_are_undone(void **state)
 {
-	static const char *const deeds[] = {
-	        "nft delete table inet weft",
-	        "nft flush chain inet weft decap",
-	        "nft flush ruleset",
-	        "nft delete element inet weft peer4 '{ 10.1.1.5 }'",
-	        "nft add element inet weft peer4 '{ 6.6.6.6 }'",
-	        "nft add rule inet weft decap accept",
-	        "nft add chain inet weft mine",
+	static const struct {
+		const char *command;
+		unsigned replacements, updates;
+	} deeds[] = {
+	        {"nft delete table inet weft", 1, 0},
+	        {"nft flush chain inet weft decap", 1, 0},
+	        {"nft flush ruleset", 1, 0},
+	        {"nft delete element inet weft peer4 '{ 10.1.1.5 }'", 0, 1},
+	        {"nft add element inet weft peer4 '{ 6.6.6.6 }'", 0, 1},
+	        {"nft add element inet weft peer4 '{ 6.6.6.7 comment \"}\" }'", 1, 0},
+	        {"nft flush set inet weft peer4", 0, 1},
+	        {"nft add rule inet weft decap accept", 1, 0},
+	        {"nft add chain inet weft mine", 1, 0},
+	        {"nft add set inet weft mine '{ type ipv4_addr; elements = { 1.2.3.4 }; }'", 1, 0},
 	};
+	unsigned replacements = 1, updates = 0;
 	struct nft *n = *state;
 	char before[8192], after[8192];
 
@@ -153,14 +160,17 @@ static void alterations_are_undone(void **state)
 		struct pollfd p = {.fd = nft_fd(n), .events = POLLIN};
 
 		assert_int_equal(poll(&p, 1, 0), 0);
-		netns_sh(deeds[i]);
+		netns_sh(deeds[i].command);
 		assert_int_equal(poll(&p, 1, 1000), 1);
 		nft_on_readable(n);
 		assert_true(nft_deadline(n) <= now + 1000);
 		apply(n);
 		netns_run(table, after, sizeof(after));
 		assert_string_equal(after, before);
-		assert_int_equal(nft_stats(n).replacements, i + 2);
+		replacements += deeds[i].replacements;
+		updates += deeds[i].updates;
+		assert_int_equal(nft_stats(n).replacements, replacements);
+		assert_int_equal(nft_stats(n).element_updates, updates);
 	}
 }
 
