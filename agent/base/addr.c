@@ -175,6 +175,16 @@ struct weft_prefix weft_prefix_mask(const struct weft_addr *a, uint8_t len)
 	return p;
 }
 
+struct weft_addr weft_prefix_last(const struct weft_prefix *p)
+{
+	struct weft_addr a = p->addr;
+	unsigned bits = weft_addr_bits(a.family);
+
+	for (unsigned bit = p->len; bit < bits; bit++)
+		a.bytes[bit / 8] |= (uint8_t)(0x80 >> (bit % 8));
+	return a;
+}
+
 struct weft_addr weft_addr_add(const struct weft_addr *a, uint64_t n)
 {
 	struct weft_addr out = *a;

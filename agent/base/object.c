@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Objects after they were decoded: names, selectors, equality, release. No parsing here, see agent/source.
+ * Objects after they were decoded: names, selectors, release. Equality is in object_digest.c; parsing in
+ * agent/source.
  */
 #include "weft/object.h"
 
@@ -137,16 +138,68 @@ static void free_bgppeer(struct weft_bgppeer *p)
 	free(p->secret_key);
 }
 
-void weft_object_free(struct weft_object *obj)
+static void free_service(struct weft_service *s)
 {
-	if (!obj)
-		return;
+	for (size_t i = 0; i < s->n_ports; i++)
+		free(s->ports[i].name);
+	free(s->ports);
+	free(s->external_ips);
+	free(s->load_balancer_class);
+	free(s->source_ranges);
+	free_labels(s->selector, s->n_selector);
+	free(s->ingress);
+}
+
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void free_endpointslice(struct weft_endpointslice *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		free(s->ports[i].name);
+	for (size_t i = 0; i < s->n_endpoints && !s->texts; i++) {
+		free(s->endpoints[i].node);
+		free_texts(s->endpoints[i].zones, s->endpoints[i].n_zones);
+		free_texts(s->endpoints[i].nodes, s->endpoints[i].n_nodes);
+	}
+	free(s->service);
+	free(s->ports);
+	free(s->endpoints);
+	free(s->texts);
+}
+
+static void free_ippool(struct weft_ippool *p)
+{
+	free_selector(&p->node_selector);
+	free_selector(&p->service_selector);
+	free_selector(&p->namespace_selector);
+	free(p->ranges);
+}
+
+static void free_bgpadvertisement(struct weft_bgpadvertisement *a)
+{
+	free_selector(&a->node_selector);
+	free_selector(&a->service_selector);
+}
+
+static void free_body(struct weft_object *obj)
+{
 	switch (obj->kind) {
 	case WEFT_SECRET:
 		free_secret(&obj->secret);
 		break;
+	case WEFT_SERVICE:
+		free_service(&obj->service);
+		break;
+	case WEFT_ENDPOINTSLICE:
+		free_endpointslice(&obj->endpointslice);
+		break;
 	case WEFT_IPPOOL:
-		free_selector(&obj->ippool.node_selector);
+		free_ippool(&obj->ippool);
 		break;
 	case WEFT_IPBLOCK:
 		free(obj->ipblock.node);
@@ -158,174 +211,29 @@ void weft_object_free(struct weft_object *obj)
 	case WEFT_BGPPEER:
 		free_bgppeer(&obj->bgppeer);
 		break;
+	case WEFT_BGPADVERTISEMENT:
+		free_bgpadvertisement(&obj->bgpadvertisement);
+		break;
+	case WEFT_SERVICESTATUS:
+		free(obj->servicestatus.ingress);
+		break;
 	case WEFT_NODE:
 	case WEFT_NAMESPACE:
-	case WEFT_SERVICE:
-	case WEFT_ENDPOINTSLICE:
 	case WEFT_SERVICECIDR:
-	case WEFT_BGPADVERTISEMENT:
-	case WEFT_SERVICESTATUS:
 	case WEFT_KIND_COUNT:
 		break;
 	}
+}
+
+void weft_object_free(struct weft_object *obj)
+{
+	if (!obj)
+		return;
+	free_body(obj);
 	free_labels(obj->meta.labels, obj->meta.n_labels);
 	free_labels(obj->meta.annotations, obj->meta.n_annotations);
 	free(obj->meta.name);
 	free(obj->meta.namespace);
 	free(obj->meta.resource_version);
 	free(obj);
-}
-
-/*
- * Equality is equality of digests, so that there is one list of what weft acts on. Every item goes in with
- * its length or as a fixed-size field, every list with its count: no two objects share an encoding.
- */
-static void add(crypto_generichash_state *h, const void *data, size_t len)
-{
-	crypto_generichash_update(h, data, len);
-}
-
-static void add_number(crypto_generichash_state *h, uint64_t n)
-{
-	add(h, &n, sizeof(n));
-}
-
-static void add_bytes(crypto_generichash_state *h, const void *data, size_t len)
-{
-	add_number(h, len);
-	add(h, data, len);
-}
-
-static void add_text(crypto_generichash_state *h, const char *text)
-{
-	add_number(h, text != NULL);
-	if (text)
-		add_bytes(h, text, strlen(text));
-}
-
-static void add_labels(crypto_generichash_state *h, const struct weft_label *labels, size_t n)
-{
-	add_number(h, n);
-	for (size_t i = 0; i < n; i++) {
-		add_text(h, labels[i].key);
-		add_text(h, labels[i].value);
-	}
-}
-
-static void add_selector(crypto_generichash_state *h, const struct weft_selector *s)
-{
-	add_number(h, s->n_reqs);
-	for (size_t i = 0; i < s->n_reqs; i++) {
-		const struct weft_requirement *r = &s->reqs[i];
-
-		add_text(h, r->key);
-		add_number(h, r->op);
-		add_number(h, r->n_values);
-		for (size_t v = 0; v < r->n_values; v++)
-			add_text(h, r->values[v]);
-	}
-}
-
-static void add_secret(crypto_generichash_state *h, const struct weft_secret *s)
-{
-	add_number(h, s->n_items);
-	for (size_t i = 0; i < s->n_items; i++) {
-		add_text(h, s->items[i].key);
-		add_bytes(h, s->items[i].value, s->items[i].len);
-	}
-}
-
-static void add_ippool(crypto_generichash_state *h, const struct weft_ippool *p)
-{
-	add(h, &p->cidr, sizeof(p->cidr));
-	add_number(h, p->block_size);
-	add_number(h, p->use);
-	add_number(h, p->tunnel);
-	add_number(h, p->disabled);
-	add_selector(h, &p->node_selector);
-}
-
-static void add_bgpconfig(crypto_generichash_state *h, const struct weft_bgpconfig *c)
-{
-	add_number(h, c->as_number);
-	add(h, &c->router_id, sizeof(c->router_id));
-	add_number(h, c->listen_port);
-	add_number(h, c->n_import);
-	for (size_t i = 0; i < c->n_import; i++) {
-		add(h, &c->import[i].cidr, sizeof(c->import[i].cidr));
-		add_number(h, c->import[i].ge);
-		add_number(h, c->import[i].le);
-	}
-}
-
-static void add_bgppeer(crypto_generichash_state *h, const struct weft_bgppeer *p)
-{
-	add_selector(h, &p->node_selector);
-	add(h, &p->address, sizeof(p->address));
-	add_number(h, p->port);
-	add_number(h, p->as_number);
-	add_text(h, p->description);
-	add_text(h, p->secret);
-	add_text(h, p->secret_key);
-}
-
-static void add_body(crypto_generichash_state *h, const struct weft_object *obj)
-{
-	switch (obj->kind) {
-	case WEFT_NODE:
-		add(h, &obj->node.ip4, sizeof(obj->node.ip4));
-		add(h, &obj->node.ip6, sizeof(obj->node.ip6));
-		add_number(h, obj->node.as_number);
-		break;
-	case WEFT_SECRET:
-		add_secret(h, &obj->secret);
-		break;
-	case WEFT_IPPOOL:
-		add_ippool(h, &obj->ippool);
-		break;
-	case WEFT_IPBLOCK:
-		add(h, &obj->ipblock.cidr, sizeof(obj->ipblock.cidr));
-		add_text(h, obj->ipblock.node);
-		add_text(h, obj->ipblock.pool);
-		break;
-	case WEFT_BGPCONFIG:
-		add_bgpconfig(h, &obj->bgpconfig);
-		break;
-	case WEFT_BGPPEER:
-		add_bgppeer(h, &obj->bgppeer);
-		break;
-	case WEFT_NAMESPACE:
-	case WEFT_SERVICE:
-	case WEFT_ENDPOINTSLICE:
-	case WEFT_SERVICECIDR:
-	case WEFT_BGPADVERTISEMENT:
-	case WEFT_SERVICESTATUS:
-	case WEFT_KIND_COUNT:
-		break;
-	}
-}
-
-void weft_object_digest(const struct weft_object *obj, const uint8_t key[WEFT_DIGEST_KEY],
-                        uint8_t out[WEFT_DIGEST])
-{
-	crypto_generichash_state h;
-
-	crypto_generichash_init(&h, key, key ? WEFT_DIGEST_KEY : 0, WEFT_DIGEST);
-	add_number(&h, obj->kind);
-	add_text(&h, obj->meta.name);
-	add_text(&h, obj->meta.namespace);
-	add_labels(&h, obj->meta.labels, obj->meta.n_labels);
-	add_labels(&h, obj->meta.annotations, obj->meta.n_annotations);
-	add_body(&h, obj);
-	crypto_generichash_final(&h, out, WEFT_DIGEST);
-	sodium_memzero(&h, sizeof(h));
-}
-
-bool weft_object_equal(const struct weft_object *a, const struct weft_object *b)
-{
-	uint8_t da[WEFT_DIGEST], db[WEFT_DIGEST];
-
-	weft_object_digest(a, NULL, da);
-	weft_object_digest(b, NULL, db);
-	return !memcmp(da, db, sizeof(da));
 }

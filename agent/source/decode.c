@@ -23,6 +23,29 @@ static const char *string_item(const cJSON *json, const char *key)
 	return cJSON_IsString(v) ? v->valuestring : NULL;
 }
 
+/*
+ * Kubernetes' kinds have namesakes in other groups (Knative's Service) that are none of weft's business; who
+ * has the name of one of weft's own kinds meant it.
+ */
+static bool same_group(const char *api, enum weft_kind kind)
+{
+	const char *want = weft_kind_api(kind);
+	const char *end = strchr(want, '/');
+	size_t len = end ? (size_t)(end - want) + 1 : 0;
+
+	if (!strncmp(want, WEFT_GROUP "/", strlen(WEFT_GROUP "/")))
+		return true;
+	return !strncmp(api, want, len) && !strchr(api + len, '/');
+}
+
+static bool api_known(const char *api, enum weft_kind kind)
+{
+	/* Before Kubernetes 1.33 there is no other; the two differ in nothing. */
+	if (kind == WEFT_SERVICECIDR && !strcmp(api, "networking.k8s.io/v1beta1"))
+		return true;
+	return !strcmp(api, weft_kind_api(kind));
+}
+
 /* 1: one of ours, in out; 0: not our business; negative: an error. */
 static int find_kind(struct weft_decode_ctx *ctx, const cJSON *json, enum weft_kind *out)
 {
@@ -39,7 +62,9 @@ static int find_kind(struct weft_decode_ctx *ctx, const cJSON *json, enum weft_k
 		names[k] = weft_kind_name(k);
 		if (strcmp(kind, names[k]))
 			continue;
-		if (strcmp(api, weft_kind_api(k)))
+		if (!same_group(api, k))
+			return 0;
+		if (!api_known(api, k))
 			return weft_decode_fail(ctx, cJSON_GetObjectItemCaseSensitive(json, "apiVersion"),
 			                        "apiVersion of kind %s must be %s, not \"%.64s\"", kind,
 			                        weft_kind_api(k), api);
@@ -83,32 +108,56 @@ static int decode_label(struct weft_decode_ctx *ctx, const cJSON *v, struct weft
 	return weft_decode_copy(ctx, v, value, &out->value);
 }
 
+/*
+ * An annotation's value can be any text of any size. It is made printable and short rather than refused: who
+ * reads it will find it odd and say so, and the object stays of use.
+ */
 static int decode_annotation(struct weft_decode_ctx *ctx, const cJSON *v, struct weft_label *out)
 {
-	const char *value;
-
 	if (!weft_label_key_valid(v->string))
 		return weft_decode_fail(ctx, v, "\"%.80s\" is not an annotation key", v->string);
-	value = weft_decode_text(ctx, v, MAX_ANNOTATION);
-	if (!value || weft_decode_copy(ctx, v, v->string, &out->key) < 0)
-		return ctx->err.code;
-	return weft_decode_copy(ctx, v, value, &out->value);
+	if (!cJSON_IsString(v))
+		return weft_decode_fail(ctx, v, "must be a string, not %s", weft_json_type(v));
+	out->key = strdup(v->string);
+	out->value = strndup(v->valuestring, MAX_ANNOTATION);
+	if (!out->key || !out->value)
+		return weft_decode_fail(ctx, v, "out of memory");
+	weft_text_clean(out->value);
+	if (!weft_text_printable(out->value))
+		for (char *p = out->value; *p; p++)
+			*p = *p & 0x80 ? '?' : *p;
+	return 0;
+}
+
+int weft_decode_labels(struct weft_decode_ctx *ctx, const cJSON *v, struct weft_label **out, size_t *n)
+{
+	int r = labels_array(ctx, v, out);
+
+	for (const cJSON *c = v->child; c && r == 0; c = c->next) {
+		size_t len = weft_path_push(ctx, c->string);
+		r = decode_label(ctx, c, &(*out)[(*n)++]);
+		weft_path_pop(ctx, len);
+	}
+	if (r == 0)
+		qsort(*out, *n, sizeof(**out), by_key);
+	return r;
 }
 
 static int field_labels(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
 	struct weft_meta *meta = out;
-	int r = labels_array(ctx, v, &meta->labels);
 
 	(void)f;
-	for (const cJSON *c = v->child; c && r == 0; c = c->next) {
-		size_t len = weft_path_push(ctx, c->string);
-		r = decode_label(ctx, c, &meta->labels[meta->n_labels++]);
-		weft_path_pop(ctx, len);
-	}
-	if (r == 0)
-		qsort(meta->labels, meta->n_labels, sizeof(*meta->labels), by_key);
-	return r;
+	return weft_decode_labels(ctx, v, &meta->labels, &meta->n_labels);
+}
+
+static int field_deleting(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	(void)ctx;
+	(void)f;
+	(void)v;
+	*(bool *)out = true;
+	return 0;
 }
 
 /* The others are foreign texts of any size, and some change every few seconds. */
@@ -148,6 +197,7 @@ static const struct weft_field meta_fields[] = {
         {"labels", field_labels, 0, 0, NULL},
         {"annotations", field_annotations, 0, 0, NULL},
         {"resourceVersion", field_resource_version, offsetof(struct weft_meta, resource_version), 0, NULL},
+        {"deletionTimestamp", field_deleting, offsetof(struct weft_meta, deleting), 0, NULL},
 };
 WEFT_FIELD_TABLE_LENIENT(meta_table, meta_fields);
 
@@ -184,7 +234,9 @@ static int decode_identity(struct weft_decode_ctx *ctx, const cJSON *json, struc
 		                        weft_json_type(meta));
 	r = copy_name(ctx, meta, "name", NULL, &obj->meta.name);
 	if (r == 0 && weft_kind_namespaced(obj->kind))
-		r = copy_name(ctx, meta, "namespace", WEFT_DEFAULT_NAMESPACE, &obj->meta.namespace);
+		r = copy_name(ctx, meta, "namespace",
+		              obj->kind == WEFT_SECRET ? WEFT_SECRET_NAMESPACE : WEFT_DEFAULT_NAMESPACE,
+		              &obj->meta.namespace);
 	weft_path_pop(ctx, len);
 	return r;
 }

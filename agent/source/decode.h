@@ -5,10 +5,10 @@
  * All validation is here. Both sources use it: directory.c with trees from yaml.c, the Kubernetes source
  * with the API server's JSON.
  *
- * - Kinds that weft does not know give no object and no error; one that looks like a misspelt weft.dev kind,
- *   or a known kind with another apiVersion, is an error.
+ * - Kinds that weft does not know give no object and no error, nor do namesakes of Kubernetes' kinds in other
+ *   groups; one that looks like a misspelt weft.dev kind, or a known kind in another version, is an error.
  * - Unknown fields in spec are errors for weft.dev kinds and ignored for core kinds.
- * - Labels are sorted by key; of the annotations only those under weft.dev/ are kept.
+ * - Labels are sorted by key; of the annotations only those under weft.dev/ are kept, made printable.
  * - A Secret's values go to sodium_malloc'd memory. The tree's own copies are the caller's to wipe
  *   (weft_json_wipe()). No error text ever holds a value of a Secret.
  */
@@ -21,8 +21,10 @@
 #include "weft/err.h"
 #include "weft/object.h"
 
-#define WEFT_GROUP             "weft.dev"
-#define WEFT_DEFAULT_NAMESPACE "kube-system"
+#define WEFT_GROUP "weft.dev"
+/* Of an object without a namespace: a Secret is the BGP daemon's, all else goes where kubectl puts it. */
+#define WEFT_SECRET_NAMESPACE  "kube-system"
+#define WEFT_DEFAULT_NAMESPACE "default"
 #define WEFT_ANNOTATION_ASN    "weft.dev/as-number"
 
 /*

@@ -308,10 +308,18 @@ static size_t printable(const unsigned char *p)
 	return 0;
 }
 
+bool weft_text_printable(const char *text)
+{
+	size_t step = 1;
+
+	for (; *text && step; text += step)
+		step = printable((const unsigned char *)text);
+	return step;
+}
+
 const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t max)
 {
 	const char *text;
-	size_t step;
 
 	if (!cJSON_IsString(v)) {
 		weft_decode_fail(ctx, v, "must be a string, not %s", weft_json_type(v));
@@ -322,12 +330,9 @@ const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t
 		weft_decode_fail(ctx, v, "is longer than %zu bytes", max);
 		return NULL;
 	}
-	for (const char *p = text; *p; p += step) {
-		step = printable((const unsigned char *)p);
-		if (!step) {
-			weft_decode_fail(ctx, v, "holds a control character or bytes that are not UTF-8");
-			return NULL;
-		}
+	if (!weft_text_printable(text)) {
+		weft_decode_fail(ctx, v, "holds a control character or bytes that are not UTF-8");
+		return NULL;
 	}
 	return text;
 }

@@ -105,6 +105,9 @@ int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, con
 int weft_decode_uint(struct weft_decode_ctx *ctx, const cJSON *v, const struct weft_limits *limits,
                      uint64_t *out);
 
+/* Valid UTF-8 without control characters. */
+bool weft_text_printable(const char *text);
+
 /* The text of a string of at most max bytes, valid UTF-8, without control characters; NULL after a failure.
  */
 const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t max);

@@ -17,7 +17,7 @@
 
 /* Field decoders for addresses and names. */
 
-static int field_prefix(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+int weft_field_prefix(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
 	const char *text = weft_decode_text(ctx, v, 256);
 	struct weft_err err = WEFT_ERR_INIT;
@@ -175,9 +175,46 @@ static int node_addresses(struct weft_decode_ctx *ctx, const struct weft_field *
 	return 0;
 }
 
+/* The autoscaler is about to remove the node: S26. */
+static int node_taint_key(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	struct weft_node *node = out;
+
+	(void)ctx;
+	(void)f;
+	if (cJSON_IsString(v) && !strcmp(v->valuestring, "ToBeDeletedByClusterAutoscaler"))
+		node->autoscaler_taint = true;
+	return 0;
+}
+
+static const struct weft_field taint_fields[] = {{"key", node_taint_key, 0, 0, NULL}};
+WEFT_FIELD_TABLE_LENIENT(taint_table, taint_fields);
+
+static int node_taints(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	size_t index = 0;
+	int r = 0;
+
+	(void)f;
+	if (!cJSON_IsArray(v))
+		return weft_decode_fail(ctx, v, "must be a list, not %s", weft_json_type(v));
+	for (const cJSON *c = v->child; c && r == 0; c = c->next) {
+		size_t len = weft_path_push_index(ctx, index++);
+
+		r = weft_fields_decode(ctx, &taint_table, c, out);
+		weft_path_pop(ctx, len);
+	}
+	return r;
+}
+
+static const struct weft_field node_spec_fields[] = {{"taints", node_taints, 0, 0, NULL}};
+WEFT_FIELD_TABLE_LENIENT(node_spec, node_spec_fields);
 static const struct weft_field node_status_fields[] = {{"addresses", node_addresses, 0, 0, NULL}};
 WEFT_FIELD_TABLE_LENIENT(node_status, node_status_fields);
-static const struct weft_field node_fields[] = {{"status", weft_field_object, 0, 0, &node_status}};
+static const struct weft_field node_fields[] = {
+        {"spec", weft_field_object, 0, 0, &node_spec},
+        {"status", weft_field_object, 0, 0, &node_status},
+};
 WEFT_FIELD_TABLE_LENIENT(node_table, node_fields);
 
 static int node_asn(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
@@ -209,10 +246,8 @@ static int decode_node(struct weft_decode_ctx *ctx, const cJSON *json, struct we
 	return r < 0 ? r : node_asn(ctx, json, obj);
 }
 
-/* The kinds of weft.dev: their spec is required, status is not read. */
-
-static int decode_spec(struct weft_decode_ctx *ctx, const cJSON *json, const struct weft_field_table *spec,
-                       void *base)
+int weft_decode_spec(struct weft_decode_ctx *ctx, const cJSON *json, const struct weft_field_table *spec,
+                     void *base)
 {
 	const struct weft_field fields[] = {
 	        {"apiVersion", NULL, 0, 0, NULL},
@@ -226,7 +261,7 @@ static int decode_spec(struct weft_decode_ctx *ctx, const cJSON *json, const str
 	return weft_fields_decode(ctx, &table, json, base);
 }
 
-static const cJSON *spec_item(const cJSON *json, const char *key)
+const cJSON *weft_spec_item(const cJSON *json, const char *key)
 {
 	const cJSON *spec = cJSON_GetObjectItemCaseSensitive(json, "spec");
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(spec, key);
@@ -234,87 +269,10 @@ static const cJSON *spec_item(const cJSON *json, const char *key)
 	return v ? v : spec;
 }
 
-/* IPPool */
-
-static const char *const uses[] = {"Pods", "LoadBalancer", NULL};
-static const struct weft_enum use_enum = {uses};
-static const char *const tunnels[] = {"Fallback", "Never", "CrossSubnet", "Always", NULL};
-static const struct weft_enum tunnel_enum = {tunnels};
-static const struct weft_limits block_sizes = {1, 128};
-_Static_assert(WEFT_USE_LOADBALANCER == 1 && WEFT_TUNNEL_FALLBACK == 0 && WEFT_TUNNEL_ALWAYS == 3,
-               "the lists of names follow the enums");
-_Static_assert(sizeof(enum weft_pool_use) == sizeof(int) && sizeof(enum weft_tunnel_mode) == sizeof(int),
-               "weft_field_enum stores an int");
-
-static const struct weft_field ippool_fields[] = {
-        {"cidr", field_prefix, offsetof(struct weft_ippool, cidr), WEFT_FIELD_REQUIRED, NULL},
-        {"blockSize", weft_field_u8, offsetof(struct weft_ippool, block_size), 0, &block_sizes},
-        {"use", weft_field_enum, offsetof(struct weft_ippool, use), 0, &use_enum},
-        {"ipip", weft_field_enum, offsetof(struct weft_ippool, tunnel), 0, &tunnel_enum},
-        {"nodeSelector", weft_field_selector, offsetof(struct weft_ippool, node_selector), 0, NULL},
-        {"disabled", weft_field_bool, offsetof(struct weft_ippool, disabled), 0, NULL},
-};
-WEFT_FIELD_TABLE(ippool_table, ippool_fields);
-
-/* Ranges that no pod can have an address in. */
-static int check_pool_range(struct weft_decode_ctx *ctx, const cJSON *at, const struct weft_prefix *cidr)
-{
-	static const char *const special[] = {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3",
-	                                      "::/8",      "fe80::/10",   "ff00::/8"};
-	struct weft_prefix p;
-	char text[WEFT_PREFIX_STR];
-
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(special); i++)
-		if (weft_prefix_parse(special[i], &p, NULL) == 0 && weft_prefix_overlaps(&p, cidr))
-			return weft_decode_fail(ctx, at,
-			                        "spec.cidr: %s overlaps %s, whose addresses hosts can't have",
-			                        weft_prefix_str(cidr, text), special[i]);
-	return 0;
-}
-
-static unsigned shortest_block(const struct weft_prefix *cidr)
-{
-	return cidr->addr.family == AF_INET ? 20 : 112;
-}
-
-static int check_block_size(struct weft_decode_ctx *ctx, const cJSON *at, const struct weft_ippool *pool)
-{
-	unsigned bits = weft_addr_bits(pool->cidr.addr.family), shortest = shortest_block(&pool->cidr);
-
-	if (pool->block_size < shortest || pool->block_size > bits)
-		return weft_decode_fail(ctx, at, "spec.blockSize: %u is not from %u to %u", pool->block_size,
-		                        shortest, bits);
-	if (pool->block_size < pool->cidr.len)
-		return weft_decode_fail(ctx, at, "spec.blockSize: a /%u block does not fit into a /%u pool",
-		                        pool->block_size, pool->cidr.len);
-	if (pool->use == WEFT_USE_PODS && pool->block_size - pool->cidr.len > WEFT_POOL_MAX_BLOCK_BITS)
-		return weft_decode_fail(ctx, at,
-		                        "spec.blockSize: a /%u pool has more than 2^%d blocks of /%u; "
-		                        "make the pool smaller or its blocks larger",
-		                        pool->cidr.len, WEFT_POOL_MAX_BLOCK_BITS, pool->block_size);
-	return 0;
-}
-
-static int decode_ippool(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
-{
-	struct weft_ippool *pool = &obj->ippool;
-	int r = decode_spec(ctx, json, &ippool_table, pool);
-	unsigned normal;
-
-	if (r == 0)
-		r = check_pool_range(ctx, spec_item(json, "cidr"), &pool->cidr);
-	if (r < 0)
-		return r;
-	normal = pool->cidr.addr.family == AF_INET ? 26 : 122;
-	if (!pool->block_size)
-		pool->block_size = (uint8_t)(normal > pool->cidr.len ? normal : pool->cidr.len);
-	return check_block_size(ctx, spec_item(json, "blockSize"), pool);
-}
-
 /* IPBlock */
 
 static const struct weft_field ipblock_fields[] = {
-        {"cidr", field_prefix, offsetof(struct weft_ipblock, cidr), WEFT_FIELD_REQUIRED, NULL},
+        {"cidr", weft_field_prefix, offsetof(struct weft_ipblock, cidr), WEFT_FIELD_REQUIRED, NULL},
         {"node", field_name, offsetof(struct weft_ipblock, node), WEFT_FIELD_REQUIRED, NULL},
         {"pool", field_name, offsetof(struct weft_ipblock, pool), WEFT_FIELD_REQUIRED, NULL},
 };
@@ -323,17 +281,18 @@ WEFT_FIELD_TABLE(ipblock_table, ipblock_fields);
 static int decode_ipblock(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
 {
 	struct weft_ipblock *block = &obj->ipblock;
-	const cJSON *at = spec_item(json, "cidr");
+	const cJSON *at = weft_spec_item(json, "cidr");
 	char name[WEFT_PREFIX_STR], text[WEFT_PREFIX_STR];
-	int r = decode_spec(ctx, json, &ipblock_table, block);
+	int r = weft_decode_spec(ctx, json, &ipblock_table, block);
 
 	if (r == 0)
-		r = check_pool_range(ctx, at, &block->cidr);
+		r = weft_check_spec_cidr(ctx, json, &block->cidr);
 	if (r < 0)
 		return r;
-	if (block->cidr.len < shortest_block(&block->cidr))
+	if (block->cidr.len < weft_shortest_block(&block->cidr))
 		return weft_decode_fail(ctx, at, "spec.cidr: %s is larger than a block can be (/%u)",
-		                        weft_prefix_str(&block->cidr, text), shortest_block(&block->cidr));
+		                        weft_prefix_str(&block->cidr, text),
+		                        weft_shortest_block(&block->cidr));
 	/* The name is the claim: two objects for one CIDR must collide. */
 	if (strcmp(weft_block_name(&block->cidr, name), obj->meta.name))
 		return weft_decode_fail(ctx, at, "metadata.name: the block %s must be named %s",
@@ -352,7 +311,7 @@ struct import_entry { /* 255 = not given */
 };
 
 static const struct weft_field import_fields[] = {
-        {"cidr", field_prefix, offsetof(struct import_entry, cidr), WEFT_FIELD_REQUIRED, NULL},
+        {"cidr", weft_field_prefix, offsetof(struct import_entry, cidr), WEFT_FIELD_REQUIRED, NULL},
         {"ge", weft_field_u8, offsetof(struct import_entry, ge), 0, &lengths},
         {"le", weft_field_u8, offsetof(struct import_entry, le), 0, &lengths},
 };
@@ -361,7 +320,7 @@ WEFT_FIELD_TABLE(import_table, import_fields);
 static int import_entry(struct weft_decode_ctx *ctx, const cJSON *v, struct weft_prefix_range *out)
 {
 	struct import_entry e = {.ge = 255, .le = 255};
-	int r = cJSON_IsString(v) ? field_prefix(ctx, NULL, v, &e.cidr)
+	int r = cJSON_IsString(v) ? weft_field_prefix(ctx, NULL, v, &e.cidr)
 	                          : weft_fields_decode(ctx, &import_table, v, &e);
 	unsigned bits = weft_addr_bits(e.cidr.addr.family);
 
@@ -413,7 +372,7 @@ static int decode_bgpconfig(struct weft_decode_ctx *ctx, const cJSON *json, stru
 		                        "metadata.name: the one BGPConfig must be named default");
 	obj->bgpconfig.as_number = 64512; /* first private AS number, RFC 6996 */
 	obj->bgpconfig.listen_port = 179;
-	return decode_spec(ctx, json, &bgpconfig_table, &obj->bgpconfig);
+	return weft_decode_spec(ctx, json, &bgpconfig_table, &obj->bgpconfig);
 }
 
 /* BGPPeer */
@@ -440,11 +399,74 @@ WEFT_FIELD_TABLE(bgppeer_table, bgppeer_fields);
 static int decode_bgppeer(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
 {
 	obj->bgppeer.port = 179;
-	return decode_spec(ctx, json, &bgppeer_table, &obj->bgppeer);
+	return weft_decode_spec(ctx, json, &bgppeer_table, &obj->bgppeer);
+}
+
+/* BGPAdvertisement */
+
+static int advert_types(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	static const char *const names[] = {"LoadBalancerIP", "ExternalIP", "ClusterIP", NULL};
+	static const struct weft_enum type_enum = {names};
+	static const struct weft_field type = {.key = "type", .arg = &type_enum};
+	unsigned *types = out;
+	size_t index = 0;
+	int r = 0;
+
+	(void)f;
+	if (!cJSON_IsArray(v))
+		return weft_decode_fail(ctx, v, "must be a list, not %s", weft_json_type(v));
+	if (!v->child)
+		return weft_decode_fail(ctx, v, "needs at least one type");
+	for (const cJSON *c = v->child; c && r == 0; c = c->next) {
+		size_t len = weft_path_push_index(ctx, index++);
+		int one = 0;
+
+		r = weft_field_enum(ctx, &type, c, &one);
+		*types |= 1u << one;
+		weft_path_pop(ctx, len);
+	}
+	return r;
+}
+_Static_assert(WEFT_ADVERT_LOADBALANCER == 1u << 0 && WEFT_ADVERT_EXTERNAL == 1u << 1 &&
+                       WEFT_ADVERT_CLUSTER == 1u << 2,
+               "the bits follow the list of names");
+
+#define ADVERT(member) offsetof(struct weft_bgpadvertisement, member)
+
+static const struct weft_field advert_fields[] = {
+        {"types", advert_types, ADVERT(types), WEFT_FIELD_REQUIRED, NULL},
+        {"nodeSelector", weft_field_selector, ADVERT(node_selector), 0, NULL},
+        {"serviceSelector", weft_field_selector, ADVERT(service_selector), 0, NULL},
+};
+WEFT_FIELD_TABLE(advert_table, advert_fields);
+
+static int decode_bgpadvertisement(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
+{
+	return weft_decode_spec(ctx, json, &advert_table, &obj->bgpadvertisement);
+}
+
+/* Namespace: selectors see its labels, and that is all. */
+
+static int decode_namespace(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
+{
+	(void)ctx;
+	(void)json;
+	(void)obj;
+	return 0;
 }
 
 const struct weft_kind_decoder weft_kind_decoders[WEFT_KIND_COUNT] = {
-        [WEFT_NODE] = {decode_node},           [WEFT_SECRET] = {weft_decode_secret},
-        [WEFT_IPPOOL] = {decode_ippool},       [WEFT_IPBLOCK] = {decode_ipblock},
-        [WEFT_BGPCONFIG] = {decode_bgpconfig}, [WEFT_BGPPEER] = {decode_bgppeer},
+        [WEFT_NODE] = {decode_node},
+        [WEFT_SECRET] = {weft_decode_secret},
+        [WEFT_NAMESPACE] = {decode_namespace},
+        [WEFT_SERVICE] = {weft_decode_service},
+        [WEFT_ENDPOINTSLICE] = {weft_decode_endpointslice},
+        [WEFT_SERVICECIDR] = {weft_decode_servicecidr},
+        [WEFT_IPPOOL] = {weft_decode_ippool},
+        [WEFT_IPBLOCK] = {decode_ipblock},
+        [WEFT_BGPCONFIG] = {decode_bgpconfig},
+        [WEFT_BGPPEER] = {decode_bgppeer},
+        [WEFT_BGPADVERTISEMENT] = {decode_bgpadvertisement},
+        [WEFT_SERVICESTATUS] = {weft_decode_servicestatus},
 };

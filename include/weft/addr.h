@@ -60,6 +60,9 @@ bool weft_addr_is_link_local(const struct weft_addr *a);
 struct weft_prefix weft_prefix_host(const struct weft_addr *a); /* a/32 or a/128 */
 struct weft_prefix weft_prefix_mask(const struct weft_addr *a, uint8_t len);
 
+/* The last address of a prefix. */
+struct weft_addr weft_prefix_last(const struct weft_prefix *p);
+
 /* a + n, as a big-endian number within its family; wraps at the family's end. */
 struct weft_addr weft_addr_add(const struct weft_addr *a, uint64_t n);
 

@@ -199,8 +199,8 @@ struct weft_endpoint {
 	char **nodes; /* hints.forNodes */
 };
 
-/* discovery.k8s.io/v1 EndpointSlice. An addressType FQDN has no endpoints here; ports without number are left
- * out. */
+/* discovery.k8s.io/v1 EndpointSlice. An addressType FQDN has no endpoints here; ports without number or name
+ * are left out. Its labels are not kept beyond these two. */
 struct weft_endpointslice {
 	char *service;                   /* label kubernetes.io/service-name; NULL = bound to none */
 	bool headless;                   /* label service.kubernetes.io/headless: ignored (S1) */
@@ -209,6 +209,7 @@ struct weft_endpointslice {
 	size_t n_ports;
 	struct weft_endpoint *endpoints;
 	size_t n_endpoints;
+	void *texts; /* one block with all that the endpoints point to; NULL: each is malloc'd */
 };
 
 struct weft_servicecidr {

@@ -31,6 +31,24 @@ static struct weft_object *make(const char *text)
 	return got.obj;
 }
 
+#define CORE(kind, name, rest) "apiVersion: v1\nkind: " kind "\nmetadata: {name: " name "}\n" rest "\n"
+#define SERVICE(spec)          CORE("Service", "s", "spec: {ports: [{port: 80}]" spec "}")
+#define PORTS(ports)           CORE("Service", "s", "spec: {ports: [" ports "]}")
+#define INGRESS(ips) \
+	CORE("Service", "s", "spec: {ports: [{port: 80}]}\nstatus: {loadBalancer: {ingress: [" ips "]}}")
+#define SLICE(labels, rest)                                                                          \
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s, labels: {" labels \
+	"}}\n" rest "\n"
+#define ENDPOINT(rest) SLICE("", "addressType: IPv4\nendpoints: [{addresses: [10.0.0.1]" rest "}]")
+#define EPORTS(ports)  SLICE("", "addressType: IPv4\nports: [" ports "]")
+#define CIDRS(cidrs)                                                                                      \
+	"apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\nmetadata: {name: k}\nspec: {cidrs: [" cidrs \
+	"]}\n"
+#define STATUS(ips)                                                                 \
+	"apiVersion: weft.dev/v1alpha1\nkind: ServiceStatus\nmetadata: {name: s}\n" \
+	"status: {loadBalancer: {ingress: [" ips "]}}\n"
+#define LBPOOL(rest) OURS("IPPool", "l", "{use: LoadBalancer, " rest "}")
+
 /* All of these differ from each other in one thing. */
 static const char *const distinct[] = {
         NODE("{name: a}", ""),
@@ -82,6 +100,93 @@ static const char *const distinct[] = {
              "{address: 10.0.0.1, asNumber: 65001, password: {secretKeyRef: {name: a, key: b}}}"),
         OURS("BGPPeer", "a",
              "{address: 10.0.0.1, asNumber: 65001, password: {secretKeyRef: {name: a, key: c}}}"),
+        NODE("{name: a, deletionTimestamp: \"2024-01-01T00:00:00Z\"}", ""),
+        CORE("Node", "a", "spec: {taints: [{key: ToBeDeletedByClusterAutoscaler}]}"),
+        CORE("Namespace", "a", ""),
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {x: y}}\n",
+        SERVICE(""),
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: x}\nspec: {ports: [{port: 80}]}\n",
+        SERVICE(", type: NodePort"),
+        SERVICE(", type: LoadBalancer"),
+        SERVICE(", type: ExternalName"),
+        SERVICE(", clusterIP: None"),
+        SERVICE(", clusterIP: 10.0.0.1"),
+        SERVICE(", clusterIP: 10.0.0.2"),
+        SERVICE(", clusterIP: fd00::1"),
+        SERVICE(", clusterIPs: [10.0.0.1, fd00::1]"),
+        SERVICE(", ipFamilies: [IPv4]"),
+        SERVICE(", ipFamilies: [IPv6]"),
+        SERVICE(", ipFamilies: [IPv4, IPv6]"),
+        SERVICE(", ipFamilies: [IPv6, IPv4]"),
+        SERVICE(", ipFamilyPolicy: PreferDualStack"),
+        SERVICE(", externalIPs: [192.0.2.1]"),
+        SERVICE(", externalIPs: [192.0.2.1, 192.0.2.2]"),
+        SERVICE(", loadBalancerIP: 192.0.2.1"),
+        SERVICE(", loadBalancerClass: a"),
+        SERVICE(", loadBalancerClass: b"),
+        SERVICE(", loadBalancerSourceRanges: [10.0.0.0/8]"),
+        SERVICE(", loadBalancerSourceRanges: [10.0.0.0/9]"),
+        SERVICE(", internalTrafficPolicy: Local"),
+        SERVICE(", externalTrafficPolicy: Local"),
+        SERVICE(", sessionAffinity: ClientIP"),
+        SERVICE(", sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 1}}"),
+        SERVICE(", healthCheckNodePort: 1"),
+        SERVICE(", selector: {x: y}"),
+        SERVICE(", selector: {x: z}"),
+        INGRESS("{ip: 192.0.2.1}"),
+        INGRESS("{ip: 192.0.2.2}"),
+        INGRESS("{ip: 192.0.2.1}, {ip: 192.0.2.2}"),
+        PORTS("{port: 81}"),
+        PORTS("{port: 80, name: a}"),
+        PORTS("{port: 80, name: b}"),
+        PORTS("{port: 80, protocol: UDP}"),
+        PORTS("{port: 80, nodePort: 30000}"),
+        PORTS("{port: 80, name: a}, {port: 81}"),
+        SLICE("", "addressType: FQDN"),
+        SLICE("", "addressType: IPv4"),
+        SLICE("", "addressType: IPv6"),
+        SLICE("kubernetes.io/service-name: s", "addressType: IPv4"),
+        SLICE("kubernetes.io/service-name: t", "addressType: IPv4"),
+        SLICE("service.kubernetes.io/headless: \"\"", "addressType: IPv4"),
+        EPORTS("{name: \"\", port: 80}"),
+        EPORTS("{name: a, port: 80}"),
+        EPORTS("{name: a, port: 81}"),
+        EPORTS("{name: a, port: 80, protocol: SCTP}"),
+        ENDPOINT(""),
+        SLICE("", "addressType: IPv4\nendpoints: [{addresses: [10.0.0.2]}]"),
+        SLICE("", "addressType: IPv4\nendpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]"),
+        ENDPOINT(", nodeName: a"),
+        ENDPOINT(", nodeName: b"),
+        ENDPOINT(", conditions: {ready: false}"),
+        ENDPOINT(", conditions: {serving: false}"),
+        ENDPOINT(", conditions: {terminating: true}"),
+        ENDPOINT(", hints: {forZones: [{name: a}]}"),
+        ENDPOINT(", hints: {forZones: [{name: b}]}"),
+        ENDPOINT(", hints: {forZones: [{name: a}, {name: b}]}"),
+        ENDPOINT(", hints: {forNodes: [{name: a}]}"),
+        ENDPOINT(", hints: {forZones: [{name: a}], forNodes: [{name: b}]}"),
+        CIDRS("10.0.0.0/16"),
+        CIDRS("10.0.0.0/17"),
+        CIDRS("10.0.0.0/16, fd00::/112"),
+        LBPOOL("cidr: 192.0.2.0/24"),
+        LBPOOL("ranges: [192.0.2.0/24]"),
+        LBPOOL("ranges: [192.0.2.0-192.0.2.9]"),
+        LBPOOL("ranges: [192.0.2.0-192.0.2.8]"),
+        LBPOOL("ranges: [192.0.2.0-192.0.2.8, 192.0.2.9-192.0.2.9]"),
+        LBPOOL("cidr: 192.0.2.0/24, serviceSelector: {matchLabels: {x: y}}"),
+        LBPOOL("cidr: 192.0.2.0/24, namespaceSelector: {matchLabels: {x: y}}"),
+        LBPOOL("cidr: 192.0.2.0/24, priority: 99"),
+        LBPOOL("cidr: 192.0.2.0/24, autoAssign: false"),
+        LBPOOL("cidr: 192.0.2.0/24, avoidBuggyIPs: true"),
+        OURS("BGPAdvertisement", "a", "{types: [LoadBalancerIP]}"),
+        OURS("BGPAdvertisement", "a", "{types: [ExternalIP]}"),
+        OURS("BGPAdvertisement", "a", "{types: [ClusterIP]}"),
+        OURS("BGPAdvertisement", "a", "{types: [ClusterIP, ExternalIP]}"),
+        OURS("BGPAdvertisement", "a", "{types: [ClusterIP], nodeSelector: {matchLabels: {x: y}}}"),
+        OURS("BGPAdvertisement", "a", "{types: [ClusterIP], serviceSelector: {matchLabels: {x: y}}}"),
+        STATUS(""),
+        STATUS("{ip: 192.0.2.1}"),
+        STATUS("{ip: 192.0.2.2}"),
 };
 
 static void equality_sees_every_field(void **state)

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What weft acts on, as a digest: equality is equality of digests, so that there is one list of what weft
+ * acts on. Every item goes in with its length or as a fixed-size field, every list with its count: no two
+ * objects share an encoding. A struct goes in as memory only if it has no padding (addresses and prefixes;
+ * addr.c asserts it).
+ */
+#include "weft/object.h"
+
+#include <sodium.h>
+#include <string.h>
+
+static void add(crypto_generichash_state *h, const void *data, size_t len)
+{
+	crypto_generichash_update(h, data, len);
+}
+
+static void add_number(crypto_generichash_state *h, uint64_t n)
+{
+	add(h, &n, sizeof(n));
+}
+
+static void add_bytes(crypto_generichash_state *h, const void *data, size_t len)
+{
+	add_number(h, len);
+	add(h, data, len);
+}
+
+static void add_text(crypto_generichash_state *h, const char *text)
+{
+	add_number(h, text != NULL);
+	if (text)
+		add_bytes(h, text, strlen(text));
+}
+
+static void add_labels(crypto_generichash_state *h, const struct weft_label *labels, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++) {
+		add_text(h, labels[i].key);
+		add_text(h, labels[i].value);
+	}
+}
+
+static void add_selector(crypto_generichash_state *h, const struct weft_selector *s)
+{
+	add_number(h, s->n_reqs);
+	for (size_t i = 0; i < s->n_reqs; i++) {
+		const struct weft_requirement *r = &s->reqs[i];
+
+		add_text(h, r->key);
+		add_number(h, r->op);
+		add_number(h, r->n_values);
+		for (size_t v = 0; v < r->n_values; v++)
+			add_text(h, r->values[v]);
+	}
+}
+
+static void add_secret(crypto_generichash_state *h, const struct weft_secret *s)
+{
+	add_number(h, s->n_items);
+	for (size_t i = 0; i < s->n_items; i++) {
+		add_text(h, s->items[i].key);
+		add_bytes(h, s->items[i].value, s->items[i].len);
+	}
+}
+
+static void add_ippool(crypto_generichash_state *h, const struct weft_ippool *p)
+{
+	add(h, &p->cidr, sizeof(p->cidr));
+	add_number(h, p->block_size);
+	add_number(h, p->use);
+	add_number(h, p->tunnel);
+	add_number(h, p->disabled);
+	add_selector(h, &p->node_selector);
+	add_number(h, p->n_ranges);
+	for (size_t i = 0; i < p->n_ranges; i++) {
+		add(h, &p->ranges[i].first, sizeof(p->ranges[i].first));
+		add(h, &p->ranges[i].last, sizeof(p->ranges[i].last));
+	}
+	add_selector(h, &p->service_selector);
+	add_selector(h, &p->namespace_selector);
+	add_number(h, p->priority);
+	add_number(h, p->auto_assign);
+	add_number(h, p->avoid_buggy_ips);
+}
+
+static void add_bgpconfig(crypto_generichash_state *h, const struct weft_bgpconfig *c)
+{
+	add_number(h, c->as_number);
+	add(h, &c->router_id, sizeof(c->router_id));
+	add_number(h, c->listen_port);
+	add_number(h, c->n_import);
+	for (size_t i = 0; i < c->n_import; i++) {
+		add(h, &c->import[i].cidr, sizeof(c->import[i].cidr));
+		add_number(h, c->import[i].ge);
+		add_number(h, c->import[i].le);
+	}
+}
+
+static void add_bgppeer(crypto_generichash_state *h, const struct weft_bgppeer *p)
+{
+	add_selector(h, &p->node_selector);
+	add(h, &p->address, sizeof(p->address));
+	add_number(h, p->port);
+	add_number(h, p->as_number);
+	add_text(h, p->description);
+	add_text(h, p->secret);
+	add_text(h, p->secret_key);
+}
+
+static void add_addrs(crypto_generichash_state *h, const struct weft_addr *addrs, size_t n)
+{
+	add_number(h, n);
+	add(h, addrs, n * sizeof(*addrs));
+}
+
+static void add_prefixes(crypto_generichash_state *h, const struct weft_prefix *prefixes, size_t n)
+{
+	add_number(h, n);
+	add(h, prefixes, n * sizeof(*prefixes));
+}
+
+static void add_ports(crypto_generichash_state *h, const struct weft_service_port *ports, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++) {
+		add_text(h, ports[i].name);
+		add_number(h, ports[i].protocol);
+		add_number(h, ports[i].port);
+		add_number(h, ports[i].node_port);
+	}
+}
+
+static void add_service(crypto_generichash_state *h, const struct weft_service *s)
+{
+	add_number(h, s->type);
+	add_number(h, s->headless);
+	add(h, s->cluster_ips, sizeof(s->cluster_ips));
+	add(h, s->families, sizeof(s->families));
+	add_number(h, s->family_policy);
+	add_ports(h, s->ports, s->n_ports);
+	add_addrs(h, s->external_ips, s->n_external_ips);
+	add(h, &s->load_balancer_ip, sizeof(s->load_balancer_ip));
+	add_text(h, s->load_balancer_class);
+	add_prefixes(h, s->source_ranges, s->n_source_ranges);
+	add_number(h, s->internal_policy);
+	add_number(h, s->external_policy);
+	add_number(h, s->affinity_s);
+	add_number(h, s->health_port);
+	add_labels(h, s->selector, s->n_selector);
+	add_addrs(h, s->ingress, s->n_ingress);
+}
+
+static void add_texts(crypto_generichash_state *h, char *const *texts, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++)
+		add_text(h, texts[i]);
+}
+
+static void add_endpointslice(crypto_generichash_state *h, const struct weft_endpointslice *s)
+{
+	add_text(h, s->service);
+	add_number(h, s->headless);
+	add_number(h, s->family);
+	add_ports(h, s->ports, s->n_ports);
+	add_number(h, s->n_endpoints);
+	for (size_t i = 0; i < s->n_endpoints; i++) {
+		const struct weft_endpoint *e = &s->endpoints[i];
+
+		add(h, &e->addr, sizeof(e->addr));
+		add_number(h, e->conditions);
+		add_text(h, e->node);
+		add_texts(h, e->zones, e->n_zones);
+		add_texts(h, e->nodes, e->n_nodes);
+	}
+}
+
+static void add_node(crypto_generichash_state *h, const struct weft_node *n)
+{
+	add(h, &n->ip4, sizeof(n->ip4));
+	add(h, &n->ip6, sizeof(n->ip6));
+	add_number(h, n->as_number);
+	add_number(h, n->autoscaler_taint);
+}
+
+static void add_ipblock(crypto_generichash_state *h, const struct weft_ipblock *b)
+{
+	add(h, &b->cidr, sizeof(b->cidr));
+	add_text(h, b->node);
+	add_text(h, b->pool);
+}
+
+static void add_bgpadvertisement(crypto_generichash_state *h, const struct weft_bgpadvertisement *a)
+{
+	add_number(h, a->types);
+	add_selector(h, &a->node_selector);
+	add_selector(h, &a->service_selector);
+}
+
+static void add_body(crypto_generichash_state *h, const struct weft_object *obj)
+{
+	switch (obj->kind) {
+	case WEFT_NODE:
+		add_node(h, &obj->node);
+		break;
+	case WEFT_SECRET:
+		add_secret(h, &obj->secret);
+		break;
+	case WEFT_SERVICE:
+		add_service(h, &obj->service);
+		break;
+	case WEFT_ENDPOINTSLICE:
+		add_endpointslice(h, &obj->endpointslice);
+		break;
+	case WEFT_SERVICECIDR:
+		add_prefixes(h, obj->servicecidr.cidrs, obj->servicecidr.n_cidrs);
+		break;
+	case WEFT_IPPOOL:
+		add_ippool(h, &obj->ippool);
+		break;
+	case WEFT_IPBLOCK:
+		add_ipblock(h, &obj->ipblock);
+		break;
+	case WEFT_BGPCONFIG:
+		add_bgpconfig(h, &obj->bgpconfig);
+		break;
+	case WEFT_BGPPEER:
+		add_bgppeer(h, &obj->bgppeer);
+		break;
+	case WEFT_BGPADVERTISEMENT:
+		add_bgpadvertisement(h, &obj->bgpadvertisement);
+		break;
+	case WEFT_SERVICESTATUS:
+		add_addrs(h, obj->servicestatus.ingress, obj->servicestatus.n_ingress);
+		break;
+	case WEFT_NAMESPACE: /* its labels are all */
+	case WEFT_KIND_COUNT:
+		break;
+	}
+}
+
+void weft_object_digest(const struct weft_object *obj, const uint8_t key[WEFT_DIGEST_KEY],
+                        uint8_t out[WEFT_DIGEST])
+{
+	crypto_generichash_state h;
+
+	crypto_generichash_init(&h, key, key ? WEFT_DIGEST_KEY : 0, WEFT_DIGEST);
+	add_number(&h, obj->kind);
+	add_text(&h, obj->meta.name);
+	add_text(&h, obj->meta.namespace);
+	add_labels(&h, obj->meta.labels, obj->meta.n_labels);
+	add_labels(&h, obj->meta.annotations, obj->meta.n_annotations);
+	add_number(&h, obj->meta.deleting);
+	add_body(&h, obj);
+	crypto_generichash_final(&h, out, WEFT_DIGEST);
+	sodium_memzero(&h, sizeof(h));
+}
+
+bool weft_object_equal(const struct weft_object *a, const struct weft_object *b)
+{
+	uint8_t da[WEFT_DIGEST], db[WEFT_DIGEST];
+
+	weft_object_digest(a, NULL, da);
+	weft_object_digest(b, NULL, db);
+	return !memcmp(da, db, sizeof(da));
+}
