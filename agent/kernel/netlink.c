@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The rtnetlink request socket over libnl: open, batch, dump. See netlink.h.
+ * The netlink request socket over libnl: open, batch, dump. See netlink.h.
  *
  * libnl opens and binds the socket; sending and receiving are ours, because a batch is one sendmsg and
  * its answers are matched to messages by sequence number, which libnl's receive loop does not do.
@@ -292,7 +292,7 @@ static void tune(int fd)
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
 }
 
-struct netlink *netlink_open(struct weft_err *err)
+struct netlink *netlink_open_protocol(int protocol, struct weft_err *err)
 {
 	struct netlink_real *r = calloc(1, sizeof(*r));
 	int rc;
@@ -304,9 +304,10 @@ struct netlink *netlink_open(struct weft_err *err)
 	r->base.ops = &real_ops;
 	r->seq = 1;
 	r->sock = nl_socket_alloc();
-	rc = r->sock ? nl_connect(r->sock, NETLINK_ROUTE) : -NLE_NOMEM;
+	rc = r->sock ? nl_connect(r->sock, protocol) : -NLE_NOMEM;
 	if (rc) {
-		weft_err_set(err, errno ? errno : EIO, "opening a netlink socket: %s", nl_geterror(rc));
+		weft_err_set(err, errno ? errno : EIO, "opening a netlink socket of protocol %d: %s",
+		             protocol, nl_geterror(rc));
 		nl_socket_free(r->sock);
 		free(r);
 		return NULL;
@@ -314,6 +315,11 @@ struct netlink *netlink_open(struct weft_err *err)
 	tune(nl_socket_get_fd(r->sock));
 	r->base.port = nl_socket_get_local_port(r->sock);
 	return &r->base;
+}
+
+struct netlink *netlink_open(struct weft_err *err)
+{
+	return netlink_open_protocol(NETLINK_ROUTE, err);
 }
 
 void netlink_close(struct netlink *nl)
