@@ -2,7 +2,7 @@
 /*
  * The tables of the configuration file. All errors are reported, each with file, line and key.
  */
-#include "agent/config/config.h"
+#include "agent/config/config_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,23 +10,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "agent/source/fields.h"
 #include "agent/source/yaml.h"
 #include "weft/cleanup.h"
 #include "weft/file.h"
 
-#define SECOND_MS ((uint64_t)1000)
-#define HOUR_MS   (3600 * SECOND_MS)
-
 static const char *const datastores[] = {"directory", NULL};
 static const char *const profiles[] = {"fast", "graceful", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
-static const char *const roles[] = {"node", NULL};
+static const char *const roles[] = {"node", "controller", NULL};
 static const struct weft_enum datastore_enum = {datastores};
 static const struct weft_enum profile_enum = {profiles};
 static const struct weft_enum level_enum = {levels};
 static const struct weft_enum role_enum = {roles};
-_Static_assert(WEFT_RESTART_GRACEFUL == 1 && WEFT_LOG_DEBUG == 3 && WEFT_ROLE_NODE == 1,
+_Static_assert(WEFT_RESTART_GRACEFUL == 1 && WEFT_LOG_DEBUG == 3 && WEFT_ROLE_NODE == 1 &&
+                       WEFT_ROLE_CONTROLLER == 2,
                "the lists of names follow the enums");
 _Static_assert(sizeof(enum weft_restart_profile) == sizeof(int) &&
                        sizeof(enum weft_log_level) == sizeof(int) &&
@@ -77,8 +74,7 @@ static bool parse_duration(const char *text, uint64_t *ms)
 	return false;
 }
 
-/* The largest unit that leaves no rest. */
-static const char *duration_str(uint64_t ms, char buf[32])
+const char *config_duration_str(uint64_t ms, char buf[32])
 {
 	size_t i = WEFT_ARRAY_LEN(units) - 1;
 
@@ -90,8 +86,7 @@ static const char *duration_str(uint64_t ms, char buf[32])
 	return buf;
 }
 
-/* arg: limits in milliseconds. */
-static int field_duration(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+int config_field_duration(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
 	const struct weft_limits *limits = f->arg;
 	char min[32], max[32];
@@ -107,7 +102,8 @@ static int field_duration(struct weft_decode_ctx *ctx, const struct weft_field *
 		                        v->valuestring);
 	if (ms < limits->min || ms > limits->max)
 		return weft_decode_fail(ctx, v, "%s is not from %s to %s", v->valuestring,
-		                        duration_str(limits->min, min), duration_str(limits->max, max));
+		                        config_duration_str(limits->min, min),
+		                        config_duration_str(limits->max, max));
 	*(uint64_t *)out = ms;
 	return 0;
 }
@@ -176,12 +172,10 @@ static const struct weft_limits cooldown_limits = {0, 24 * HOUR_MS};
 static const struct weft_limits release_limits = {SECOND_MS, 30 * 24 * HOUR_MS};
 static const struct weft_limits spare_limits = {0, 4096};
 
-#define AT(member) offsetof(struct weft_config, member)
-
 static const struct weft_field datastore_fields[] = {
         {"kind", weft_field_enum, AT(datastore.kind), WEFT_FIELD_REQUIRED, &datastore_enum},
         {"path", field_path, AT(datastore.path), WEFT_FIELD_REQUIRED, &path_room},
-        {"rescan", field_duration, AT(datastore.rescan_ms), 0, &rescan_limits},
+        {"rescan", config_field_duration, AT(datastore.rescan_ms), 0, &rescan_limits},
 };
 WEFT_FIELD_TABLE(datastore_table, datastore_fields);
 
@@ -191,7 +185,7 @@ static const struct weft_field bird_fields[] = {
         {"templates", field_path, AT(bird.templates), 0, &path_room},
         {"binary", field_path, AT(bird.binary), 0, &path_room},
         {"restartProfile", weft_field_enum, AT(bird.restart_profile), 0, &profile_enum},
-        {"staleRoutes", field_duration, AT(bird.stale_routes_ms), 0, &stale_limits},
+        {"staleRoutes", config_field_duration, AT(bird.stale_routes_ms), 0, &stale_limits},
 };
 WEFT_FIELD_TABLE(bird_table, bird_fields);
 
@@ -203,9 +197,9 @@ static const struct weft_field cni_fields[] = {
 WEFT_FIELD_TABLE(cni_table, cni_fields);
 
 static const struct weft_field ipam_fields[] = {
-        {"cooldown", field_duration, AT(ipam.cooldown_ms), 0, &cooldown_limits},
+        {"cooldown", config_field_duration, AT(ipam.cooldown_ms), 0, &cooldown_limits},
         {"spareAddresses", weft_field_u32, AT(ipam.spare_addresses), 0, &spare_limits},
-        {"releaseEmptyAfter", field_duration, AT(ipam.release_empty_after_ms), 0, &release_limits},
+        {"releaseEmptyAfter", config_field_duration, AT(ipam.release_empty_after_ms), 0, &release_limits},
 };
 WEFT_FIELD_TABLE(ipam_table, ipam_fields);
 
@@ -221,6 +215,7 @@ static const struct weft_field config_fields[] = {
         {"bird", weft_field_object, 0, 0, &bird_table},
         {"cni", weft_field_object, 0, 0, &cni_table},
         {"ipam", weft_field_object, 0, 0, &ipam_table},
+        {"services", weft_field_object, 0, 0, &config_services_table},
         {"log", weft_field_object, 0, 0, &log_table},
         {"roles", field_roles, AT(roles), 0, NULL},
 };
@@ -239,8 +234,17 @@ static const struct weft_config defaults = {
         .ipam = {.cooldown_ms = 60 * SECOND_MS,
                  .spare_addresses = 16,
                  .release_empty_after_ms = 600 * SECOND_MS},
+        .services = {.enabled = true,
+                     .node_port_first = 30000,
+                     .node_port_last = 32767,
+                     .external_ips = {.cidr = {{.addr = {.family = AF_INET}}, {.addr = {.family = AF_INET6}}},
+                                      .n = 2},
+                     .default_class = true,
+                     .scheduler = "rr",
+                     .audit_ms = 60 * SECOND_MS,
+                     .health_port = 10256},
         .log_level = WEFT_LOG_INFO,
-        .roles = WEFT_ROLE_NODE,
+        .roles = WEFT_ROLE_NODE | WEFT_ROLE_CONTROLLER,
 };
 
 /* Reports */
@@ -363,18 +367,19 @@ void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 	        out,
 	        "nodeName: \"%s\"\ndatastore:\n  kind: %s\n  path: \"%s\"\n  rescan: %s\nstateDir: \"%s\"\nrunDir: \"%s\"\n",
 	        c->node_name, datastores[c->datastore.kind], c->datastore.path,
-	        duration_str(c->datastore.rescan_ms, rescan), c->state_dir, c->run_dir);
+	        config_duration_str(c->datastore.rescan_ms, rescan), c->state_dir, c->run_dir);
 	weft_buf_printf(
 	        out,
 	        "bird:\n  configDir: \"%s\"\n  socket: \"%s\"\n  templates: \"%s\"\n  binary: \"%s\"\n"
 	        "  restartProfile: %s\n  staleRoutes: %s\n",
 	        c->bird.config_dir, c->bird.socket, c->bird.templates, c->bird.binary,
-	        profiles[c->bird.restart_profile], duration_str(c->bird.stale_routes_ms, stale));
+	        profiles[c->bird.restart_profile], config_duration_str(c->bird.stale_routes_ms, stale));
 	weft_buf_printf(out, "cni:\n  confDir: \"%s\"\n  binDir: \"%s\"\n  mtu: %u\n", c->cni.conf_dir,
 	                c->cni.bin_dir, c->cni.mtu);
 	weft_buf_printf(out, "ipam:\n  cooldown: %s\n  spareAddresses: %u\n  releaseEmptyAfter: %s\n",
-	                duration_str(c->ipam.cooldown_ms, cooldown), c->ipam.spare_addresses,
-	                duration_str(c->ipam.release_empty_after_ms, release));
+	                config_duration_str(c->ipam.cooldown_ms, cooldown), c->ipam.spare_addresses,
+	                config_duration_str(c->ipam.release_empty_after_ms, release));
+	config_services_dump(&c->services, out);
 	weft_buf_printf(out, "log:\n  level: %s\nroles:\n", levels[c->log_level]);
 	for (int i = 0; roles[i]; i++)
 		if (c->roles & (1u << i))

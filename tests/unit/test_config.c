@@ -54,7 +54,81 @@ static void the_least_file_gets_all_defaults(void **state)
 	assert_int_equal(c.ipam.spare_addresses, 16);
 	assert_int_equal(c.ipam.release_empty_after_ms, 600000);
 	assert_int_equal(c.log_level, WEFT_LOG_INFO);
-	assert_int_equal(c.roles, WEFT_ROLE_NODE);
+	assert_int_equal(c.roles, WEFT_ROLE_NODE | WEFT_ROLE_CONTROLLER);
+}
+
+static void expect_cidrs(const struct weft_config_cidrs *cidrs, const char *want)
+{
+	weft_auto(weft_buf_free) struct weft_buf got = {0};
+	char text[WEFT_PREFIX_STR];
+
+	for (size_t i = 0; i < cidrs->n; i++)
+		weft_buf_printf(&got, "%s ", weft_prefix_str(&cidrs->cidr[i], text));
+	assert_string_equal(weft_buf_text(&got), want);
+}
+
+static void services_have_defaults(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf reports = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	assert_int_equal(parse(MIN, &c, &reports, &err), 0);
+	assert_true(c.services.enabled);
+	expect_cidrs(&c.services.cidrs, "");
+	assert_int_equal(c.services.node_ports, WEFT_NODE_PORTS_ALL);
+	assert_int_equal(c.services.node_port_first, 30000);
+	assert_int_equal(c.services.node_port_last, 32767);
+	expect_cidrs(&c.services.external_ips, "0.0.0.0/0 ::/0 ");
+	assert_false(c.services.masquerade_all);
+	assert_true(c.services.default_class);
+	assert_string_equal(c.services.scheduler, "rr");
+	assert_false(c.services.statistics);
+	assert_int_equal(c.services.audit_ms, 60000);
+	assert_int_equal(c.services.health_addr.family, AF_UNSPEC);
+	assert_int_equal(c.services.health_port, 10256);
+}
+
+/* S22: words, kube-proxy's lists, CIDRs; and what healthListen means. Each dump reads back as the same. */
+static void forms_of_service_keys(void **state)
+{
+	static const struct {
+		const char *text, *dumped;
+	} cases[] = {
+	        {"nodePortAddresses: all", "  nodePortAddresses: all\n"},
+	        {"nodePortAddresses: []", "  nodePortAddresses: all\n"},
+	        {"nodePortAddresses:", "  nodePortAddresses: all\n"},
+	        {"nodePortAddresses: primary", "  nodePortAddresses: primary\n"},
+	        {"nodePortAddresses: [primary]", "  nodePortAddresses: primary\n"},
+	        {"nodePortAddresses: [10.0.0.0/8]", "  nodePortAddresses:\n    - \"10.0.0.0/8\"\n"},
+	        {"nodePortAddresses: [10.0.0.0/8, \"fd00::/8\"]",
+	         "  nodePortAddresses:\n    - \"10.0.0.0/8\"\n    - \"fd00::/8\"\n"},
+	        {"healthListen: \"\"", "  healthListen: \"\"\n"},
+	        {"healthListen: :1", "  healthListen: \":1\"\n"},
+	        {"healthListen: \"0.0.0.0:10256\"", "  healthListen: \":10256\"\n"},
+	        {"healthListen: \"[::]:10256\"", "  healthListen: \":10256\"\n"},
+	        {"healthListen: \"127.0.0.1:10256\"", "  healthListen: \"127.0.0.1:10256\"\n"},
+	        {"healthListen: \"[fd00::1]:65535\"", "  healthListen: \"[fd00::1]:65535\"\n"},
+	        {"externalIPs: []", "  externalIPs: []\n"},
+	        {"audit: 0s", "  audit: 0s\n"},
+	        {"nodePortRange: 80-80", "  nodePortRange: \"80-80\"\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		weft_auto(weft_buf_free) struct weft_buf text = {0}, reports = {0}, dump = {0}, again = {0};
+		struct weft_err err = WEFT_ERR_INIT;
+		struct weft_config c;
+
+		weft_buf_printf(&text, MIN "services:\n  %s\n", cases[i].text);
+		assert_int_equal(parse(weft_buf_text(&text), &c, &reports, &err), 0);
+		weft_config_dump(&c, &dump);
+		assert_non_null(strstr(weft_buf_text(&dump), cases[i].dumped));
+		assert_int_equal(parse(weft_buf_text(&dump), &c, &reports, &err), 0);
+		weft_config_dump(&c, &again);
+		assert_string_equal(weft_buf_text(&again), weft_buf_text(&dump));
+	}
 }
 
 static void every_key_is_read_and_dumped(void **state)
@@ -65,8 +139,13 @@ static void every_key_is_read_and_dumped(void **state)
 	        "  socket: \"/e\"\n  templates: \"/f\"\n  binary: \"/g\"\n"
 	        "  restartProfile: graceful\n  staleRoutes: 90s\ncni:\n  confDir: \"/h\"\n"
 	        "  binDir: \"/i\"\n  mtu: 1400\nipam:\n  cooldown: 500ms\n"
-	        "  spareAddresses: 3\n  releaseEmptyAfter: 2h\nlog:\n  level: debug\n"
-	        "roles:\n  - node\n";
+	        "  spareAddresses: 3\n  releaseEmptyAfter: 2h\n"
+	        "services:\n  enabled: false\n  cidrs:\n    - \"10.96.0.0/12\"\n    - \"fd00:96::/112\"\n"
+	        "  nodePortAddresses:\n    - \"192.0.2.0/24\"\n  nodePortRange: \"20000-20099\"\n"
+	        "  externalIPs:\n    - \"198.51.100.0/24\"\n  masqueradeAll: true\n"
+	        "  defaultLoadBalancerClass: false\n  scheduler: wlc\n  statistics: true\n  audit: 5m\n"
+	        "  healthListen: \"[fd00::1]:1025\"\n"
+	        "log:\n  level: debug\nroles:\n  - controller\n";
 	weft_auto(weft_buf_free) struct weft_buf reports = {0}, dump = {0};
 	struct weft_err err = WEFT_ERR_INIT;
 	struct weft_config c;
@@ -131,6 +210,39 @@ static void bad_files_are_refused(void **state)
 	         "w.yaml:3: log.level: \"verbose\" is not one of error, warning, info, debug"},
 	        {MIN "roles: []\n", "w.yaml:3: roles: needs at least one role"},
 	        {MIN "roles: [nodes]\n", "w.yaml:3: roles[0]: \"nodes\" is not known; did you mean node?"},
+	        {MIN "services: {enabled: yes}\n",
+	         "w.yaml:3: services.enabled: must be true or false, not a string"},
+	        {MIN "services: {cidrs: [10.96.0.0/12, 10.96.0.1/12]}\n",
+	         "w.yaml:3: services.cidrs[1]: \"10.96.0.1/12\" has host bits set; did you mean 10.96.0.0/12?"},
+	        {MIN "services: {cidrs: [0.0.0.0/0]}\n",
+	         "w.yaml:3: services.cidrs: a service CIDR is /8 or longer"},
+	        {MIN "services: {cidrs: 10.96.0.0/12}\n",
+	         "w.yaml:3: services.cidrs: must be a list, not a string"},
+	        {MIN "services: {externalIPs: [1]}\n",
+	         "w.yaml:3: services.externalIPs[0]: must be a string, not a number"},
+	        {MIN "services: {nodePortAddresses: Primary}\n",
+	         "w.yaml:3: services.nodePortAddresses: \"Primary\" is not known; did you mean primary?"},
+	        {MIN "services: {nodePortAddresses: [primary, 10.0.0.0/8]}\n",
+	         "w.yaml:3: services.nodePortAddresses[0]: \"primary\" is not a CIDR (ADDRESS/LENGTH)"},
+	        {MIN "services: {nodePortRange: 30000}\n",
+	         "w.yaml:3: services.nodePortRange: must be a string, not a number"},
+	        {MIN "services: {nodePortRange: 2-1}\n",
+	         "w.yaml:3: services.nodePortRange: \"2-1\" is not a range of ports such as 30000-32767"},
+	        {MIN "services: {nodePortRange: 1-65536}\n",
+	         "w.yaml:3: services.nodePortRange: \"1-65536\" is not a range of ports such as 30000-32767"},
+	        {MIN "services: {scheduler: twos}\n",
+	         "w.yaml:3: services.scheduler: \"twos\" is not one of rr, wrr, lc, wlc, sed, nq, sh, dh, mh, lblc, "
+	         "lblcr, ovf, fo"},
+	        {MIN "services: {audit: 2h}\n", "w.yaml:3: services.audit: 2h is not from 0s to 1h"},
+	        {MIN "services: {healthListen: \"fd00::1:10256\"}\n",
+	         "w.yaml:3: services.healthListen: \"fd00::1:10256\" is not an address to listen on such as :10256 or "
+	         "10.0.0.1:10256 or [fd00::1]:10256"},
+	        {MIN "services: {healthListen: \":0\"}\n",
+	         "w.yaml:3: services.healthListen: \":0\" is not an address to listen on such as :10256 or "
+	         "10.0.0.1:10256 or [fd00::1]:10256"},
+	        {MIN "services: {healthListen: \"10256\"}\n",
+	         "w.yaml:3: services.healthListen: \"10256\" is not an address to listen on such as :10256 or "
+	         "10.0.0.1:10256 or [fd00::1]:10256"},
 	        {MIN "log:\n", ""},
 	        {"nodeName: A\ndatastore: {kind: directory, path: /d}\n",
 	         "w.yaml:1: nodeName: \"A\" is not a name (lower case letters, digits, '-' and '.')"},
@@ -209,6 +321,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_least_file_gets_all_defaults),
+	        cmocka_unit_test(services_have_defaults),
+	        cmocka_unit_test(forms_of_service_keys),
 	        cmocka_unit_test(every_key_is_read_and_dumped),
 	        cmocka_unit_test(the_node_name_defaults_to_the_host_name),
 	        cmocka_unit_test(bad_files_are_refused),

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Shared by the files of agent/config.
+ */
+#ifndef AGENT_CONFIG_CONFIG_INT_H
+#define AGENT_CONFIG_CONFIG_INT_H
+
+#include "agent/config/config.h"
+#include "agent/source/fields.h"
+
+#define SECOND_MS ((uint64_t)1000)
+#define HOUR_MS   (3600 * SECOND_MS)
+
+#define AT(member) offsetof(struct weft_config, member)
+
+/* arg: limits in milliseconds. */
+int config_field_duration(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+
+/* The largest unit that leaves no rest. */
+const char *config_duration_str(uint64_t ms, char buf[32]);
+
+/* The section `services`; offsets count from the whole struct's start. */
+extern const struct weft_field_table config_services_table;
+void config_services_dump(const struct weft_config_services *s, struct weft_buf *out);
+
+#endif
