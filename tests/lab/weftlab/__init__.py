@@ -7,9 +7,12 @@ from .lab import Lab, Link
 from .node import Node, build_directory, weft
 from .ns import CommandError, Netns, ping, seen_source
 from .probe import LossProbe, TcpStream
+from .services import Endpoint, Port, Service, expected_ips, service, slice_of, terminating, unready
 from .snapshot import Snapshot, snapshot
 from .topology import Topology
+from .traffic import Conversation, Hammer, Reply, Server, ask, http, spread, wait_who
 
-__all__ = ["CniError", "CommandError", "Lab", "LabError", "Link", "LossProbe", "Netns", "Node", "Pod", "Snapshot",
-           "TcpStream", "Topology", "build_directory", "check", "equal", "parallel", "ping", "seen_source", "snapshot",
-           "wait_until", "weft"]
+__all__ = ["CniError", "CommandError", "Conversation", "Endpoint", "Hammer", "Lab", "LabError", "Link", "LossProbe",
+           "Netns", "Node", "Pod", "Port", "Reply", "Server", "Service", "Snapshot", "TcpStream", "Topology", "ask",
+           "build_directory", "check", "equal", "expected_ips", "http", "parallel", "ping", "seen_source", "service",
+           "slice_of", "snapshot", "spread", "terminating", "unready", "wait_until", "wait_who", "weft"]

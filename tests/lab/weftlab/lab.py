@@ -7,6 +7,7 @@ import atexit
 import ipaddress
 import os
 import shutil
+import subprocess
 import time
 
 from .addresses import HasAddresses, first_ip
@@ -16,10 +17,15 @@ from .node import TOP, Datastore, Node, weft
 from .ns import Netns
 from .probe import LossProbe, TcpStream
 from .routers import Router, Session, Style, make_router
+from .services import CIDRS, LB_CIDRS, Numbers, Service
 from .topology import Topology
+from .traffic import Servers
 
 RUN = "/run/lab"
+# Loaded before anything starts: a module brings sysctls with it, and a comparison of before and after shows them.
+MODULES = ("ip_vs", "ip_vs_rr", "nf_conntrack", "nft_ct", "nft_chain_nat", "nft_fib_inet", "nft_reject_inet", "sctp")
 _open: list["Lab"] = []
+_loaded: list[bool] = []
 
 
 class Host(HasAddresses):
@@ -80,20 +86,26 @@ class Lab:
     password   for the nodes' BGP sessions (MD5)
     bfd_ms     the routers' BFD interval, three lost ones are a failure
     pools      False: no IPPool objects (a test makes its own)
+    services   service CIDRs in every weft.yaml; a dictionary adds keys to its `services`
     objects    more objects for the datastore before weftd starts
     weft       more keys for every weft.yaml: {"ipam": {"cooldown": "1s"}}"""
 
     saved: set[str] = set()  # where logs have been copied to
 
     def __init__(self, topology: str = "racks", profile: str = "fast", agents: bool = True, ipip: str = "Fallback",
-                 password: str | None = None, bfd_ms: int = 500, pools: bool = True, objects=(), weft=None):
+                 password: str | None = None, bfd_ms: int = 500, pools: bool = True, services=False,
+                 objects=(), weft=None):
         if os.geteuid() != 0 or not os.environ.get("LAB_INSIDE"):
             raise LabError("a lab needs the lab machine: tests/lab/vm -- COMMAND")
         self.topology = Topology(topology)
         self.families = self.topology.families()
         self.profile, self.graceful, self.agents = profile, profile == "graceful", agents
         self.ipip, self.password, self.pools = ipip, password, pools
-        self.weft_options = weft or {}
+        self.weft_options = dict(weft or {})
+        if services or services == {}:
+            cidrs = [CIDRS[family] for family in self.families]
+            more = services if isinstance(services, dict) else {}
+            self.weft_options["services"] = {"cidrs": cidrs, **more}
         self.objects = list(objects)
         taken = {lab.name for lab in _open}
         self.name = self.topology.name
@@ -111,6 +123,10 @@ class Lab:
         self.nodes: dict[str, Node] = {}
         self.hosts: dict[str, Host] = {}
         self.links: dict[frozenset, Link] = {}
+        self.services: list[Service] = []
+        self.servers = Servers()
+        self.numbers = Numbers()
+        self.kept: list = []
 
     # Access: lab["tor1"], lab.node("r1n1"), lab.link("tor1", "spine")
 
@@ -155,6 +171,7 @@ class Lab:
 
     def build(self):
         """Namespaces, cables, addresses, routers' configuration, the datastore: nothing runs yet."""
+        load_modules()
         for index, name in enumerate(self.topology.names(), 1):
             ns = self.namespaces[name] = Netns(f"{self.name}.{name}")
             directory = f"{self.directory}/{name}"
@@ -208,11 +225,15 @@ class Lab:
             if self.agents:
                 node.weftd.start()
                 node.birdd.start()
-            for pod in list(node.pods):
-                try:
-                    pod.delete()
-                except LabError as error:
-                    problems.append(str(error))
+        for made in [each for each in self.services if each not in self.kept]:
+            made.delete()
+        for server in [each for each in self.servers.all if each not in self.kept]:
+            server.close()
+        for pod in [pod for node in self.nodes.values() for pod in node.pods if pod not in self.kept]:
+            try:
+                pod.delete()
+            except LabError as error:
+                problems.append(str(error))
         for router in self.routers.values():
             router.start()
             for peer in sorted(router.disabled):
@@ -232,6 +253,7 @@ class Lab:
         if self not in _open:
             return
         _open.remove(self)
+        self.servers.close()
         for daemon in self.daemons():
             try:
                 daemon.hold()
@@ -255,6 +277,29 @@ class Lab:
         Lab.saved.add(target)
         shutil.copytree(self.directory, target, ignore=_neither_file_nor_folder)
         return target
+
+    # Services
+
+    def keep(self):
+        """heal() leaves what stands now: pods, servers, Services that a module's tests share."""
+        self.kept = [*(pod for node in self.nodes.values() for pod in node.pods), *self.servers.all, *self.services]
+
+    def service(self, name: str, backends=(), **options) -> Service:
+        """A Service with its slices in the datastore; what can be said of it: weftlab/services.py."""
+        made = Service(self, name, self.numbers.next(), backends, **options)
+        self.services.append(made)
+        return made
+
+    def serve(self, *places, port: int = 8080, proto: str = "tcp"):
+        """A server in each place that answers with the place's name. Returns the last one."""
+        return [self.servers.add(place, port, proto) for place in places][-1]
+
+    def lb_pools(self, **spec) -> list[dict]:
+        """An IPPool of LoadBalancer IPs for each family, put into the datastore."""
+        pools = [weft("IPPool", f"lb-v{family}", cidr=LB_CIDRS[family], use="LoadBalancer", **spec)
+                 for family in self.families]
+        self.datastore.put(*pools)
+        return pools
 
     # Traffic
 
@@ -448,6 +493,14 @@ class _Cabler:
                 self.lab.namespaces[name].sysctl(f"{setting}/ignore_routes_with_linkdown", 1)
             self.lab.namespaces[name].sysctl("ipv4/fib_multipath_hash_policy", 1)
             self.lab.namespaces[name].sysctl("ipv6/fib_multipath_hash_policy", 1)
+
+
+def load_modules():
+    """Once; a kernel that has them built in is fine too."""
+    if not _loaded:
+        _loaded.append(True)
+        subprocess.run(["modprobe", "-q", "-a", *MODULES], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+                           env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"})
 
 
 def _neither_file_nor_folder(folder: str, names: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 
+from . import ipvs
 from .addresses import HasAddresses
 from .check import LabError, wait_until
 from .cni import Cni, Pod
@@ -38,12 +39,28 @@ def to_yaml(value, indent: int = 0) -> str:
     return pad + json.dumps(value)
 
 
+def _element(item):
+    """One element of nft's JSON: its comment and counters are left out."""
+    if isinstance(item, list):  # of a map
+        return tuple(map(_element, item))
+    if isinstance(item, dict):
+        if "elem" in item:
+            return _element(item["elem"]["val"])
+        if "concat" in item:
+            return tuple(map(_element, item["concat"]))
+        if "prefix" in item:
+            return f"{item['prefix']['addr']}/{item['prefix']['len']}"
+        return json.dumps(item, sort_keys=True)
+    return item
+
+
 class Node(HasAddresses):
     def __init__(self, lab, spec, ns: Netns, directory: str):
         self.lab, self.spec, self.name, self.ns = lab, spec, spec.name, ns
         self.directory = directory
         self.addresses: list = []  # ip_interface objects of its links
         self.pods: list[Pod] = []
+        self.labels: dict = {}  # more labels of its Node object
         for folder in ("state", "run", "bird", "cni"):
             os.makedirs(f"{directory}/{folder}", exist_ok=True)
         self.config_path = f"{directory}/weft.yaml"
@@ -72,7 +89,8 @@ class Node(HasAddresses):
         addresses = [self.ip(family) for family in self.lab.families]
         return {"apiVersion": "v1", "kind": "Node",
                 "metadata": {"name": self.name,
-                             "labels": {"kubernetes.io/hostname": self.name, "rack": self.spec.rack},
+                             "labels": {"kubernetes.io/hostname": self.name, "rack": self.spec.rack,
+                                        "topology.kubernetes.io/zone": f"rack{self.spec.rack}", **self.labels},
                              "annotations": {"weft.dev/as-number": str(self.spec.asn)}},
                 "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]
                            + [{"type": "Hostname", "address": self.name}]}}
@@ -154,6 +172,22 @@ class Node(HasAddresses):
             return {route["dst"] for route in self.routes(family, "table", "179")}
         return set()
 
+    # Services
+
+    def ipvs(self) -> dict:
+        """("TCP", "10.96.0.1", 80) or ("FWM4", mark) -> Virtual (.scheduler .persistent .dests .weights .chosen)."""
+        return ipvs.services(self.ns)
+
+    def nft_set(self, name: str) -> set:
+        """Elements of a set or map of weft's table: strings and numbers, tuples of them; of a map (key, value)."""
+        text = self.ns.run(["nft", "-j", "list", "set", "inet", "weft", name], check=False)
+        text = text or self.ns.run(["nft", "-j", "list", "map", "inet", "weft", name])
+        for item in json.loads(text)["nftables"]:
+            for kind in ("set", "map"):
+                if kind in item:
+                    return {_element(each) for each in item[kind].get("elem", [])}
+        raise LabError(f"{self.name}: no set {name} in the answer of nft: {text}")
+
     # Pods
 
     def pod(self, name: str | None = None, **options) -> Pod:
@@ -163,6 +197,7 @@ class Node(HasAddresses):
         return made
 
     def forget(self, pod: Pod):
+        self.lab.servers.leave(pod.ns)
         if pod in self.pods:
             self.pods.remove(pod)
 
@@ -183,11 +218,13 @@ class Datastore:
             self.put_text(file, "---\n".join(to_yaml(item) + "\n" for item in objects))
             return
         for item in objects:
-            self.put_text(self.file_of(item["kind"], item["metadata"]["name"]), to_yaml(item) + "\n")
+            meta = item["metadata"]
+            self.put_text(self.file_of(item["kind"], meta["name"], meta.get("namespace", "")), to_yaml(item) + "\n")
 
     @staticmethod
-    def file_of(kind: str, name: str) -> str:
-        return f"{kind.lower()}-{name}.yaml"
+    def file_of(kind: str, name: str, namespace: str = "") -> str:
+        inside = f"{namespace}." if namespace not in ("", "default", "kube-system") else ""
+        return f"{kind.lower()}-{inside}{name}.yaml"
 
     def put_text(self, file: str, text: str):
         """Any text, also a broken one, appears as FILE at once."""
@@ -196,8 +233,8 @@ class Datastore:
             out.write(text)
         os.rename(scratch, f"{self.path}/{file}")
 
-    def delete(self, kind: str, name: str):
-        os.unlink(f"{self.path}/{self.file_of(kind, name)}")
+    def delete(self, kind: str, name: str, namespace: str = ""):
+        os.unlink(f"{self.path}/{self.file_of(kind, name, namespace)}")
 
     def delete_file(self, file: str):
         os.unlink(f"{self.path}/{file}")
