@@ -126,20 +126,40 @@ static enum ctl_exit open_reply(const char *line, cJSON **result, struct weft_er
 	return ret;
 }
 
-enum ctl_exit ctl_ask(const char *socket_path, const char *cmd, unsigned timeout_ms, cJSON **result,
+/* The request line; failed when memory is short. */
+static void put_request(const struct ctl_question *q, struct weft_buf *out)
+{
+	cJSON *root = cJSON_CreateObject();
+	weft_autofree char *text = NULL;
+
+	cJSON_AddStringToObject(root, "cmd", q->cmd);
+	if (q->args)
+		cJSON_AddItemReferenceToObject(root, "args", (cJSON *)q->args);
+	text = cJSON_PrintUnformatted(root);
+	cJSON_Delete(root);
+	out->failed = !text;
+	weft_buf_str(out, text ? text : "");
+	weft_buf_char(out, '\n');
+}
+
+enum ctl_exit ctl_ask(const char *socket_path, const struct ctl_question *q, cJSON **result,
                       struct weft_err *err)
 {
-	long long deadline = now_ms() + timeout_ms;
+	long long deadline = now_ms() + q->timeout_ms;
 	weft_auto(weft_buf_free) struct weft_buf in = {.max = REPLY_MAX}, line = {0};
 	weft_autoclose int fd = -1;
-	enum ctl_exit ret = dial(socket_path, timeout_ms, &fd, err);
+	enum ctl_exit ret = dial(socket_path, q->timeout_ms, &fd, err);
 
 	if (ret != CTL_OK)
 		return ret;
-	weft_buf_printf(&line, "{\"cmd\":\"%s\"}\n", cmd); /* cmd is a name out of our own table */
+	put_request(q, &line);
+	if (line.failed) {
+		weft_err_set(err, ENOMEM, "out of memory");
+		return CTL_FAILED;
+	}
 	/* A daemon that refuses us may have hung up: what it said is still there to read. */
 	if (send(fd, line.data, line.len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 		return unreachable(err, errno, socket_path);
-	ret = read_line(fd, deadline, &in, timeout_ms, err);
+	ret = read_line(fd, deadline, &in, q->timeout_ms, err);
 	return ret == CTL_OK ? open_reply(in.data, result, err) : ret;
 }

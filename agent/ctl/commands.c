@@ -8,7 +8,7 @@
 
 #include "weft/cleanup.h"
 
-#define COLUMNS(c) c, WEFT_ARRAY_LEN(c)
+#define COLUMNS(c) .columns = (c), .column_count = WEFT_ARRAY_LEN(c)
 
 static const struct ctl_column node_columns[] = {
         {.header = "", .path = "self", .format = ctl_fmt_mark, .optional = true},
@@ -68,6 +68,17 @@ static const struct ctl_column ipam_columns[] = {
         {.header = "RELEASED", .path = "releasedAt", .optional = true},
 };
 
+static const struct ctl_column service_columns[] = {
+        {.header = "SERVICE", .path = "service", .shrink = 12},
+        {.header = "TYPE", .path = "type"},
+        {.header = "VIPS", .path = "vips", .shrink = 12},
+        {.header = "PORTS", .path = "ports", .shrink = 10},
+        {.header = "ENDPOINTS", .path = "endpoints", .format = ctl_fmt_endpoints, .right = true},
+        {.header = "ADVERTISED", .path = "advertised", .shrink = 10, .optional = true},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "REASON", .path = "reason", .shrink = 16, .optional = true},
+};
+
 const struct ctl_command ctl_commands[] = {
         {
                 .name = "status",
@@ -85,6 +96,7 @@ const struct ctl_command ctl_commands[] = {
         {
                 .name = "nodes",
                 .args = "[NAME]",
+                .most = 1,
                 .brief = "nodes of the cluster and how packets get to each",
                 .help = "Lists the nodes; `*` marks this one. NAME is a name or a shell pattern.\n"
                         "PATH is how packets for the node's pods leave here: `direct` (same subnet), `fabric`\n"
@@ -100,6 +112,7 @@ const struct ctl_command ctl_commands[] = {
         {
                 .name = "blocks",
                 .args = "[CIDR|ADDRESS]",
+                .most = 1,
                 .brief = "address blocks, their nodes and how full they are",
                 .help = "Lists the IPBlocks; `*` marks this node's own, and only those have counts.\n"
                         "With an argument, only the block that it is or lies in.",
@@ -114,6 +127,7 @@ const struct ctl_command ctl_commands[] = {
         {
                 .name = "routes",
                 .args = "[CIDR|ADDRESS]",
+                .most = 1,
                 .brief = "kernel routes that weft wants, and their state",
                 .help = "Lists every route that weft wants in the kernel: table `main` forwards to pods and other\n"
                         "nodes, table 179 holds what BIRD advertises. STATE is one of\n"
@@ -135,6 +149,7 @@ const struct ctl_command ctl_commands[] = {
         {
                 .name = "peers",
                 .args = "[NAME]",
+                .most = 1,
                 .brief = "BGP sessions of this node",
                 .help = "Lists the BGP sessions as BIRD reports them. NAME is a name or a shell pattern.\n"
                         "`birdc show protocols all PROTOCOL` tells more; -o json has the protocol's name.",
@@ -149,6 +164,7 @@ const struct ctl_command ctl_commands[] = {
         {
                 .name = "ipam",
                 .args = "[CIDR|ADDRESS]",
+                .most = 1,
                 .brief = "pod addresses of this node",
                 .help = "Lists the addresses that this node has given out: `used` by a container, or `cooling`:\n"
                         "released, and not given out again for a while. With an argument, only that address.",
@@ -158,6 +174,57 @@ const struct ctl_command ctl_commands[] = {
                 .sort = {"address"},
                 .match = "address",
                 .empty = "no addresses: no pod of this node has one from weft",
+        },
+        {
+                .name = "services",
+                .args = "[NAMESPACE/NAME]",
+                .most = 1,
+                .brief = "addresses, endpoints and state of Services",
+                .help = "Lists the Services, as this node serves them. ENDPOINTS are those in use of those known,\n"
+                        "ADVERTISED the addresses that this node announces. STATE is one of\n"
+                        "\n"
+                        "  ok            it is in the kernel as wanted\n"
+                        "  no-endpoints  no endpoint is ready: connections are refused\n"
+                        "  not-served    weft has nothing to do with it (REASON)\n"
+                        "  pending       about to be written, or to be retried (REASON)\n"
+                        "  problem       something of it can't be done (REASON)\n"
+                        "\n"
+                        "With NAMESPACE/NAME, all about one: each address with its route, each port with its\n"
+                        "endpoints: the weight that weft wants (WANTED; 0 lets connections end), the kernel's\n"
+                        "(KERNEL), and the kernel's count of connections. A shell pattern filters the list.",
+                .examples =
+                        "  weftctl services\n"
+                        "  weftctl services 'shop/*'\n"
+                        "  weftctl services shop/web\n"
+                        "  weftctl services -o json | jq -r '.[] | select(.state != \"ok\") | .service'\n",
+                .read_args = ctl_service_args,
+                COLUMNS(service_columns),
+                .sort = {"service"},
+                .match = "service",
+                .empty =
+                        "no services: the datastore has no Service objects, or is not read yet (see `weftctl "
+                        "status`)",
+                .page = ctl_service,
+        },
+        {
+                .name = "trace",
+                .args = "SRC DST[:PORT[/PROTO]]",
+                .least = 2,
+                .most = 2,
+                .brief = "where a packet goes, by the kernel's own answers",
+                .help = "Follows a packet through this node: routes, weft's nftables sets, IPVS, source NAT, and\n"
+                        "the next hop of each endpoint that may get it. Nothing is sent. SRC is an address\n"
+                        "(a pod's, this node's, an outside one), or `node` for this node. PROTO is TCP (default),\n"
+                        "UDP or SCTP. Without PORT only the routes are looked at.\n"
+                        "\n"
+                        "Exit status 1 when the packet would not be delivered.",
+                .examples = "  weftctl trace 10.244.1.5 10.96.0.10:53/UDP\n"
+                            "  weftctl trace node '[fd00:96::a]:443'\n"
+                            "  weftctl trace 203.0.113.9 198.51.100.7:80\n"
+                            "  weftctl trace node 10.244.2.17\n",
+                .read_args = ctl_trace_args,
+                .page = ctl_trace,
+                .verdict = ctl_trace_verdict,
         },
 };
 const size_t ctl_command_count = WEFT_ARRAY_LEN(ctl_commands);
@@ -182,18 +249,19 @@ static const char options_help[] =
 void ctl_help(struct weft_buf *out)
 {
 	weft_buf_str(out, "weftctl asks weftd, the network agent of this node, what it does.\n\n"
-	                  "Usage: weftctl [OPTIONS] COMMAND [ARGUMENT]\n\nCommands:\n");
+	                  "Usage: weftctl [OPTIONS] COMMAND [ARGUMENTS]\n\nCommands:\n");
 	for (size_t i = 0; i < ctl_command_count; i++)
-		weft_buf_printf(out, "  %-8s%s\n", ctl_commands[i].name, ctl_commands[i].brief);
-	weft_buf_printf(out,
-	                "\n%s\n"
-	                "Exit status: 0 done, 1 failed (`status`: there are problems), 2 wrong usage,\n"
-	                "3 weftd can't be reached or does not answer.\n\n"
-	                "Examples:\n"
-	                "  weftctl status\n"
-	                "  weftctl routes 10.244.1.17\n"
-	                "  weftctl help routes\n",
-	                options_help);
+		weft_buf_printf(out, "  %-10s%s\n", ctl_commands[i].name, ctl_commands[i].brief);
+	weft_buf_printf(
+	        out,
+	        "\n%s\n"
+	        "Exit status: 0 done, 1 failed (`status`: there are problems; `trace`: not delivered),\n"
+	        "2 wrong usage, 3 weftd can't be reached or does not answer.\n\n"
+	        "Examples:\n"
+	        "  weftctl status\n"
+	        "  weftctl routes 10.244.1.17\n"
+	        "  weftctl help routes\n",
+	        options_help);
 }
 
 void ctl_help_command(const struct ctl_command *c, struct weft_buf *out)

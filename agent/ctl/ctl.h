@@ -3,8 +3,8 @@
  * weftctl: asks the daemon one question and shows the answer.
  *
  * Flow: main.c reads the command line, client.c gets the reply, text.c makes every string in it safe for a
- * terminal, rows.c filters and sorts, then table.c, status.c or format.c print it. commands.c is the one
- * table of subcommands: a new one is an entry there (and a handler in the daemon).
+ * terminal, rows.c filters and sorts, then table.c, a page (status.c, service.c, trace.c) or format.c print
+ * it. commands.c is the one table of subcommands: a new one is an entry there (and a handler in the daemon).
  */
 #ifndef AGENT_CTL_CTL_H
 #define AGENT_CTL_CTL_H
@@ -34,11 +34,17 @@ struct ctl_style {
 
 /* --- client.c --- */
 
+struct ctl_question {
+	const char *cmd;   /* a name out of our own table */
+	const cJSON *args; /* what the command is about; NULL = none */
+	unsigned timeout_ms;
+};
+
 /*
- * Send {"cmd": cmd} and wait for the reply, timeout_ms in all. CTL_OK: *result is the daemon's, cleaned by
+ * Send {"cmd": ..., "args": ...} and wait for the reply. CTL_OK: *result is the daemon's, cleaned by
  * ctl_text_clean_json(), free with cJSON_Delete. Else err says what to do.
  */
-enum ctl_exit ctl_ask(const char *socket_path, const char *cmd, unsigned timeout_ms, cJSON **result,
+enum ctl_exit ctl_ask(const char *socket_path, const struct ctl_question *q, cJSON **result,
                       struct weft_err *err);
 
 /* --- text.c --- */
@@ -100,10 +106,37 @@ void ctl_table(const cJSON *rows, const struct ctl_column *columns, size_t count
 #define CTL_COLOUR_OFF "\033[0m"
 const char *ctl_colour(const char *state);
 
+/* --- page.c --- */
+
+/* A page has lines that begin with a label, and indented ones. */
+void ctl_label(const char *name, struct weft_buf *out);
+void ctl_field(const cJSON *object, const char *path, struct weft_buf *out);
+
+/* A text in the colour of a state word. */
+void ctl_paint(const char *text, const char *state, const struct ctl_style *style, struct weft_buf *out);
+void ctl_paint_field(const cJSON *object, const char *path, const struct ctl_style *style,
+                     struct weft_buf *out);
+
+/* A table on a page, `indent` columns to the right. */
+void ctl_table_indented(const cJSON *rows, const struct ctl_column *columns, size_t count, unsigned indent,
+                        const struct ctl_style *style, struct weft_buf *out);
+
 /* --- status.c --- */
 
 void ctl_status(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 enum ctl_exit ctl_status_verdict(const cJSON *result); /* CTL_FAILED when there are problems */
+
+/* --- service.c: `services` --- */
+
+void ctl_fmt_endpoints(const cJSON *value, struct weft_buf *out); /* {"used":3,"known":5} as "3/5" */
+int ctl_service_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_service(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+
+/* --- trace.c --- */
+
+int ctl_trace_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_trace(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+enum ctl_exit ctl_trace_verdict(const cJSON *result); /* CTL_FAILED unless it is delivered */
 
 /* --- format.c --- */
 
@@ -112,10 +145,18 @@ int ctl_json(const cJSON *value, struct weft_buf *out, struct weft_err *err);
 
 /* --- commands.c --- */
 
+#define CTL_ARGS_MAX 2
+
 struct ctl_command {
 	const char *name;
-	const char *args; /* "" or what may follow the name */
+	const char *args;   /* "" or what may follow the name */
+	size_t least, most; /* so many arguments */
 	const char *brief, *help, *examples;
+
+	/* What the arguments mean to the daemon: *out stays NULL for nothing. NULL: they only filter the
+	 * list.
+	 */
+	int (*read_args)(const char *const *argv, size_t n, cJSON **out, struct weft_err *err);
 
 	/* A list: an array of rows. */
 	const struct ctl_column *columns;
@@ -124,7 +165,7 @@ struct ctl_command {
 	const char *match; /* what the argument is compared with */
 	const char *empty; /* said instead of a table without rows */
 
-	/* A page: an object. */
+	/* A page: an object. With `columns`, too: only when the daemon got arguments. */
 	void (*page)(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 	enum ctl_exit (*verdict)(const cJSON *result);
 };

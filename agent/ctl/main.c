@@ -22,7 +22,9 @@ struct options {
 	enum output output;
 	unsigned timeout_ms;
 	bool plain, help, version;
-	const char *command, *match;
+	const char *command;
+	const char *argv[CTL_ARGS_MAX];
+	size_t argc;
 };
 
 static enum ctl_exit usage_error(const char *command)
@@ -87,8 +89,8 @@ static bool read_options(int argc, char **argv, struct options *o)
 	}
 	if (optind < argc)
 		o->command = argv[optind++];
-	if (optind < argc)
-		o->match = argv[optind++];
+	while (optind < argc && o->argc < CTL_ARGS_MAX)
+		o->argv[o->argc++] = argv[optind++];
 	if (optind < argc) {
 		fprintf(stderr, "weftctl: \"%s\" is one argument too many\n", argv[optind]);
 		return false;
@@ -124,7 +126,13 @@ static struct ctl_style find_style(const struct options *o)
 	return style;
 }
 
-static enum ctl_exit print_result(const struct options *o, const struct ctl_command *c, const cJSON *result)
+static bool is_page(const struct ctl_command *c, const cJSON *args)
+{
+	return c->page && (!c->columns || args);
+}
+
+static enum ctl_exit print_result(const struct options *o, const struct ctl_command *c, bool page,
+                                  const cJSON *result)
 {
 	weft_auto(weft_buf_free) struct weft_buf out = {.max = (size_t)1 << 30};
 	enum ctl_exit verdict = c->verdict ? c->verdict(result) : CTL_OK;
@@ -136,7 +144,7 @@ static enum ctl_exit print_result(const struct options *o, const struct ctl_comm
 		ret = ctl_json(result, &out, &err);
 	else if (o->output == OUTPUT_YAML)
 		ret = ctl_yaml(result, &out, &err);
-	else if (c->page)
+	else if (page)
 		c->page(result, &style, &out);
 	else if (!result->child)
 		fprintf(stderr, "%s\n", c->empty);
@@ -155,32 +163,62 @@ static bool select_rows(const struct options *o, const struct ctl_command *c, cJ
 	bool some = rows->child != NULL;
 
 	ctl_rows_sort(rows, c->sort);
-	if (o->match)
-		ctl_rows_filter(rows, c->match, o->match);
+	if (o->argc)
+		ctl_rows_filter(rows, c->match, o->argv[0]);
 	if (!some || rows->child)
 		return true;
-	fprintf(stderr, "weftctl: none of the %s matches \"%s\"\n", c->name, o->match);
+	fprintf(stderr, "weftctl: none of the %s matches \"%s\"\n", c->name, o->argv[0]);
 	return false;
 }
 
-static enum ctl_exit run(const struct options *o, const struct ctl_command *c)
+static enum ctl_exit run(const struct options *o, const struct ctl_command *c, const cJSON *args)
 {
+	struct ctl_question q = {.cmd = c->name, .args = args, .timeout_ms = o->timeout_ms};
 	struct weft_err err = WEFT_ERR_INIT;
+	bool page = is_page(c, args);
 	cJSON *result = NULL;
-	enum ctl_exit ret = ctl_ask(o->socket, c->name, o->timeout_ms, &result, &err);
+	enum ctl_exit ret = ctl_ask(o->socket, &q, &result, &err);
 
-	if (ret == CTL_OK && !(c->page ? cJSON_IsObject(result) : cJSON_IsArray(result))) {
+	if (ret == CTL_OK && !(page ? cJSON_IsObject(result) : cJSON_IsArray(result))) {
 		weft_err_set(&err, 0, "weftd answered `%s` with something else: is it of version %s, too?",
 		             c->name, WEFT_VERSION);
 		ret = CTL_FAILED;
 	}
 	if (ret != CTL_OK)
 		fprintf(stderr, "weftctl: %s\n", err.text);
-	else if (!c->page && !select_rows(o, c, result))
+	else if (!page && !select_rows(o, c, result))
 		ret = CTL_FAILED;
 	else
-		ret = print_result(o, c, result);
+		ret = print_result(o, c, page, result);
 	cJSON_Delete(result);
+	return ret;
+}
+
+/* Check the arguments, then ask. */
+static enum ctl_exit run_command(const struct options *o, const struct ctl_command *c)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	cJSON *args = NULL;
+	enum ctl_exit ret;
+
+	if (!c->most && o->argc) {
+		fprintf(stderr, "weftctl: `%s` takes no argument\n", c->name);
+		return usage_error(c->name);
+	}
+	if (o->argc > c->most) {
+		fprintf(stderr, "weftctl: \"%s\" is one argument too many\n", o->argv[c->most]);
+		return usage_error(c->name);
+	}
+	if (o->argc < c->least) {
+		fprintf(stderr, "weftctl: `%s` needs %s\n", c->name, c->args);
+		return usage_error(c->name);
+	}
+	if (c->read_args && c->read_args(o->argv, o->argc, &args, &err) < 0) {
+		fprintf(stderr, "weftctl: %s\n", err.text);
+		return usage_error(c->name);
+	}
+	ret = run(o, c, args);
+	cJSON_Delete(args);
 	return ret;
 }
 
@@ -219,9 +257,5 @@ int main(int argc, char **argv)
 		fputs("weftctl: name a command\n", stderr);
 		return usage_error(NULL);
 	}
-	if (o.match && !c->args[0]) {
-		fprintf(stderr, "weftctl: `%s` takes no argument\n", c->name);
-		return usage_error(c->name);
-	}
-	return run(&o, c);
+	return run_command(&o, c);
 }

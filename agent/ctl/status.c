@@ -14,22 +14,17 @@ struct page {
 
 static void label(struct page *p, const char *name)
 {
-	weft_buf_printf(p->out, "%-12s", name);
+	ctl_label(name, p->out);
 }
 
 static void field(struct page *p, const char *path)
 {
-	ctl_fmt_text(ctl_get(p->result, path), p->out);
+	ctl_field(p->result, path, p->out);
 }
 
-/* A text in the colour of a state word. */
 static void paint(struct page *p, const char *text, const char *state)
 {
-	const char *colour = p->style->colour ? ctl_colour(state) : NULL;
-
-	weft_buf_str(p->out, colour ? colour : "");
-	weft_buf_str(p->out, text);
-	weft_buf_str(p->out, colour ? CTL_COLOUR_OFF : "");
+	ctl_paint(text, state, p->style, p->out);
 }
 
 static double number(const struct page *p, const char *path)

@@ -28,7 +28,9 @@
 #define HELD_MAX 8
 
 struct canned {
-	const char *cmd, *json; /* result, or an error text when it starts with '!' */
+	/* json: result, or an error text when it starts with '!'. After a newline: the same for a request
+	 * that has `args`. */
+	const char *cmd, *json;
 };
 
 struct fixture {
@@ -118,11 +120,13 @@ static int fix_canned(void *ctx, struct serve_request *req, const cJSON *args, c
                       struct weft_err *err)
 {
 	const struct canned *c = ctx;
+	const char *second = strchr(c->json, '\n');
+	const char *json = second && cJSON_HasObjectItem(args, "args") ? second + 1 : c->json;
 
-	(void)req, (void)args;
-	if (c->json[0] == '!')
-		return weft_err_set(err, EIO, "%s", c->json + 1);
-	*result = cJSON_Parse(c->json);
+	(void)req;
+	if (json[0] == '!')
+		return weft_err_set(err, EIO, "%s", json + 1);
+	*result = cJSON_Parse(json);
 	return *result ? 0 : weft_err_set(err, EINVAL, "the test's JSON is broken");
 }
 

@@ -42,6 +42,31 @@ static const struct canned replies[] = {
          "\"dev\":\"eth0\",\"state\":\"conflict\",\"owner\":\"proto static\",\"reason\":\"in the way\"}]"},
         {"peers", "!BIRD \033[2Jis gone"},
         {"ipam", "[]"},
+        {"services",
+         "[{\"service\":\"shop/web10\",\"type\":\"LoadBalancer\",\"vips\":[\"10.96.0.10\",\"198.51.100.7\"],"
+         "\"ports\":[\"80/TCP\",\"443/TCP\"],\"endpoints\":{\"used\":3,\"known\":5},"
+         "\"advertised\":[\"198.51.100.7\"],\"state\":\"ok\"},"
+         "{\"service\":\"shop/web9\",\"type\":\"ClusterIP\",\"vips\":[\"10.96.0.9\"],\"ports\":[\"53/UDP\"],"
+         "\"endpoints\":{\"used\":0,\"known\":1},\"advertised\":[],\"state\":\"no-endpoints\"},"
+         "{\"service\":\"shop/ext\",\"type\":\"ExternalName\",\"state\":\"not-served\","
+         "\"reason\":\"ExternalName\"}]\n"
+         "{\"service\":\"shop/web10\",\"type\":\"LoadBalancer\",\"policies\":{\"internal\":\"Cluster\","
+         "\"external\":\"Local\"},\"vips\":[{\"address\":\"10.96.0.10\",\"kind\":\"ClusterIP\","
+         "\"route\":\"covered\",\"advertised\":false,\"why\":\"no BGPAdvertisement for ClusterIPs\"},"
+         "{\"address\":\"198.51.100.7\",\"kind\":\"LoadBalancer\",\"route\":\"installed\",\"advertised\":true}],"
+         "\"ports\":[{\"name\":\"http\",\"protocol\":\"TCP\",\"port\":80,\"nodePort\":30080,\"scheduler\":\"rr\","
+         "\"virtuals\":[{\"key\":\"10.96.0.10:80/TCP\",\"state\":\"installed\",\"endpoints\":["
+         "{\"address\":\"10.244.1.5\",\"port\":8080,\"node\":\"node1\",\"conditions\":[\"ready\",\"serving\"],"
+         "\"wanted\":1,\"kernel\":1,\"active\":2,\"inactive\":7},"
+         "{\"address\":\"10.244.2.6\",\"port\":8080,\"node\":null,\"conditions\":[\"terminating\"],"
+         "\"wanted\":0,\"kernel\":null,\"active\":0,\"inactive\":0}]},"
+         "{\"key\":\"10.1.1.11:30080/TCP\",\"state\":\"pending\",\"endpoints\":[]}]},"
+         "{\"name\":\"\",\"protocol\":\"UDP\",\"port\":53,\"nodePort\":null,\"scheduler\":\"rr\"}],"
+         "\"problems\":[\"spec.externalIPs: 10.1.1.12 is \\u001b[31ma node\"]}"},
+        {"trace",
+         "{\"src\":\"10.244.1.5\",\"dst\":\"10.96.0.10\",\"protocol\":\"UDP\",\"port\":53,\"hops\":["
+         "{\"step\":\"route\",\"text\":\"local: taken by this node\",\"detail\":{\"type\":\"local\"}},"
+         "{\"step\":\"ipvs\",\"text\":\"no service\"}],\"verdict\":\"refused\",\"why\":\"port unreachable\"}"},
 };
 
 /* Where the tests and programs of this build are. */
@@ -184,6 +209,139 @@ static void status_is_a_page_and_a_verdict(void **state)
 	fix_stop(f);
 }
 
+static void services_are_a_list_or_one(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+	cJSON *value;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "services");
+	assert_outcome(
+	        &o, 0,
+	        "SERVICE     TYPE          VIPS                      PORTS            ENDPOINTS  ADVERTISED    STATE         REASON\n"
+	        "shop/ext    ExternalName  -                         -                        -  -             not-served    ExternalName\n"
+	        "shop/web9   ClusterIP     10.96.0.9                 53/UDP                 0/1  -             no-endpoints  -\n"
+	        "shop/web10  LoadBalancer  10.96.0.10, 198.51.100.7  80/TCP, 443/TCP        3/5  198.51.100.7  ok            -\n",
+	        "");
+	o = RUN("--socket", f->path, "services", "*/web9");
+	assert_outcome(&o, 0,
+	               "SERVICE    TYPE       VIPS       PORTS   ENDPOINTS  STATE\n"
+	               "shop/web9  ClusterIP  10.96.0.9  53/UDP        0/1  no-endpoints\n",
+	               "");
+	o = RUN("--socket", f->path, "services", "other/*");
+	assert_says(&o, 1, "none of the services matches \"other/*\"");
+	o = RUN("--socket", f->path, "services", "shop/web10");
+	assert_outcome(
+	        &o, 0,
+	        "service     shop/web10, LoadBalancer\n"
+	        "policies    internal traffic Cluster, external traffic Local\n"
+	        "vips        2\n"
+	        "  ADDRESS       KIND          ROUTE      ADVERTISED  WHY NOT\n"
+	        "  10.96.0.10    ClusterIP     covered    no          no BGPAdvertisement for ClusterIPs\n"
+	        "  198.51.100.7  LoadBalancer  installed  yes         -\n"
+	        "port        http 80/TCP, node port 30080, scheduler rr\n"
+	        "  10.96.0.10:80/TCP installed\n"
+	        "    ENDPOINT    PORT  NODE   CONDITIONS      WANTED  KERNEL  ACTIVE  INACTIVE\n"
+	        "    10.244.1.5  8080  node1  ready, serving       1       1       2         7\n"
+	        "    10.244.2.6  8080  -      terminating          0       -       0         0\n"
+	        "  10.1.1.11:30080/TCP pending\n"
+	        "port        53/UDP, scheduler rr\n"
+	        "problems    1\n"
+	        "  spec.externalIPs: 10.1.1.12 is ?[31ma node\n",
+	        "");
+	o = RUN("--socket", f->path, "services", "shop/web10", "-o", "json");
+	value = cJSON_Parse(o.out);
+	assert_string_equal(cJSON_GetObjectItem(value, "service")->valuestring, "shop/web10");
+	cJSON_Delete(value);
+	o = RUN("--socket", f->path, "services", "-o", "yaml", "shop/ext*");
+	assert_outcome(&o, 0,
+	               "- service: shop/ext\n  type: ExternalName\n  state: not-served\n"
+	               "  reason: ExternalName\n",
+	               "");
+	fix_stop(f);
+}
+
+static void trace_is_a_page_and_a_verdict(void **state)
+{
+	static const struct canned fine[] = {
+	        {"trace", "{\"src\":\"node\",\"dst\":\"10.244.2.5\",\"hops\":[],\"verdict\":\"delivered\","
+	                  "\"why\":\"by the fabric\"}"},
+	        {"services", "[]\n{}"}};
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("--socket", f->path, "trace", "10.244.1.5", "10.96.0.10:53/udp");
+	assert_outcome(&o, 1,
+	               "trace       10.244.1.5 to 10.96.0.10 port 53/UDP\n"
+	               "  1  route     local: taken by this node\n"
+	               "  2  ipvs      no service\n"
+	               "verdict     refused: port unreachable\n",
+	               "");
+	fix_stop(f);
+	f = fix_start(NULL, fine, WEFT_ARRAY_LEN(fine));
+	o = RUN("--socket", f->path, "trace", "node", "10.244.2.5");
+	assert_outcome(&o, 0,
+	               "trace       node to 10.244.2.5\n"
+	               "verdict     delivered: by the fabric\n",
+	               "");
+	o = RUN("--socket", f->path, "services");
+	assert_outcome(&o, 0, "", NULL);
+	assert_non_null(strstr(o.err, "no services"));
+	o = RUN("--socket", f->path, "services", "a/b"); /* nothing of what is expected */
+	assert_outcome(&o, 0,
+	               "service     -, -\n"
+	               "policies    internal traffic -, external traffic -\n"
+	               "vips        0\n"
+	               "problems    none\n",
+	               "");
+	fix_stop(f);
+}
+
+static void wrong_arguments_are_refused(void **state)
+{
+	static const struct {
+		const char *args[4], *says;
+	} cases[] = {
+	        {{"services", "web"}, "\"web\" is not NAMESPACE/NAME"},
+	        {{"services", "/web"}, "is not NAMESPACE/NAME"},
+	        {{"services", "shop/"}, "is not NAMESPACE/NAME"},
+	        {{"services", "a/b/c"}, "is not NAMESPACE/NAME"},
+	        {{"services", "a/b", "c"}, "one argument too many"},
+	        {{"trace"}, "`trace` needs SRC DST[:PORT[/PROTO]]"},
+	        {{"trace", "node"}, "`trace` needs"},
+	        {{"trace", "pod", "10.0.0.1"}, "the source is an address, or `node`"},
+	        {{"trace", "10.0.0.01", "10.0.0.1"}, "the source is an address"},
+	        {{"trace", "fd00::1", "10.0.0.1"}, "not of one family"},
+	        {{"trace", "node", "example.org"}, "example.org"},
+	        {{"trace", "node", "10.0.0.1:"}, "is no port"},
+	        {{"trace", "node", "10.0.0.1:0"}, "is no port"},
+	        {{"trace", "node", "10.0.0.1:65536"}, "is no port"},
+	        {{"trace", "node", "10.0.0.1:99999999999999999999"}, "is no port"},
+	        {{"trace", "node", "10.0.0.1:53x"}, "is no port"},
+	        {{"trace", "node", "10.0.0.1:53/"}, "is no protocol"},
+	        {{"trace", "node", "10.0.0.1:53/ICMP"}, "is no protocol"},
+	        {{"trace", "node", "10.0.0.1/24"}, "10.0.0.1/24"},
+	        {{"trace", "node", "[10.0.0.1]:53"}, "is no IPv6 address"},
+	        {{"trace", "node", "[fd00::1]"}, "[ADDR]:PORT"},
+	        {{"trace", "node", "[fd00::1"}, "[ADDR]:PORT"},
+	        {{"trace", "node", "fd00::1%eth0"}, "fd00::1%eth0"},
+	        {{"trace", "node", ""}, "weftctl: "},
+	        {{"trace", "node", "1111111111111111111111111111111111111111111111111111:53"},
+	         "is no address"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		struct outcome o = run_on(0, cases[i].args);
+
+		assert_says(&o, 2, cases[i].says);
+	}
+}
+
 static void empty_status_is_healthy(void **state)
 {
 	static const struct canned bare[] = {
@@ -288,7 +446,8 @@ static void failures_have_their_exit_codes(void **state)
 
 static void help_is_there_for_all(void **state)
 {
-	static const char *const names[] = {"status", "nodes", "blocks", "routes", "peers", "ipam"};
+	static const char *const names[] = {"status", "nodes", "blocks",   "routes",
+	                                    "peers",  "ipam",  "services", "trace"};
 	struct outcome o = RUN("--help");
 
 	(void)state;
@@ -310,28 +469,30 @@ static void help_is_there_for_all(void **state)
 struct liar {
 	int fd;
 	const char *reply;
+	char request[256]; /* what it was asked */
 };
 
 static void *lie(void *arg)
 {
-	const struct liar *l = arg;
+	struct liar *l = arg;
 	int fd = accept(l->fd, NULL, NULL);
-	char request[256];
 
-	(void)!read(fd, request, sizeof(request));
+	(void)!read(fd, l->request, sizeof(l->request) - 1);
 	if (l->reply)
 		(void)!send(fd, l->reply, strlen(l->reply), MSG_NOSIGNAL);
 	else
-		(void)!read(fd, request, sizeof(request)); /* until weftctl hangs up */
+		(void)!read(fd, l->request, 1); /* until weftctl hangs up */
 	close(fd);
 	return NULL;
 }
 
-static struct outcome ask_liar(const char *reply, const char *timeout)
+/* args: what to ask; request: what arrived (may be NULL). */
+static struct outcome ask_liar(const char *reply, const char *const *args, char *request)
 {
 	char dir[] = "/tmp/weft-liar-XXXXXX";
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct liar l = {socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), reply};
+	struct liar l = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), .reply = reply};
+	const char *argv[12] = {"--socket", sa.sun_path};
 	struct outcome o;
 	pthread_t thread;
 
@@ -340,12 +501,45 @@ static struct outcome ask_liar(const char *reply, const char *timeout)
 	assert_int_equal(bind(l.fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(listen(l.fd, 1), 0);
 	assert_int_equal(pthread_create(&thread, NULL, lie, &l), 0);
-	o = RUN("--socket", sa.sun_path, "--timeout", timeout, "nodes");
+	for (size_t i = 0; args[i]; i++)
+		argv[i + 2] = args[i];
+	o = run_on(0, argv);
 	pthread_join(thread, NULL);
 	close(l.fd);
 	unlink(sa.sun_path);
 	rmdir(dir);
+	if (request)
+		memcpy(request, l.request, sizeof(l.request));
 	return o;
+}
+
+static void arguments_reach_the_daemon(void **state)
+{
+	static const struct {
+		const char *args[4], *request;
+	} cases[] = {
+	        {{"nodes", "x"}, "{\"cmd\":\"nodes\"}\n"},
+	        {{"services"}, "{\"cmd\":\"services\"}\n"},
+	        {{"services", "a/*"}, "{\"cmd\":\"services\"}\n"},
+	        {{"services", "a/b\"\n"}, "{\"cmd\":\"services\",\"args\":{\"service\":\"a/b\\\"\\n\"}}\n"},
+	        {{"trace", "node", "10.0.0.1"},
+	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"10.0.0.1\",\"src\":\"node\"}}\n"},
+	        {{"trace", "fd00::0:1", "[FD00::2]:80"},
+	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"fd00::2\",\"port\":80,\"protocol\":\"TCP\",\"src\":\"fd00::1\"}}\n"},
+	        {{"trace", "10.0.0.9", "10.0.0.1:65535/sctp"},
+	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"10.0.0.1\",\"port\":65535,\"protocol\":\"SCTP\","
+	         "\"src\":\"10.0.0.9\"}}\n"},
+	        {{"trace", "node", "fd00::1:80"},
+	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"fd00::1:80\",\"src\":\"node\"}}\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		char request[256];
+
+		ask_liar("{}\n", cases[i].args, request);
+		assert_string_equal(request, cases[i].request);
+	}
 }
 
 static void broken_daemons_are_reported(void **state)
@@ -371,7 +565,8 @@ static void broken_daemons_are_reported(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
-		struct outcome o = ask_liar(cases[i].reply, cases[i].reply ? "10" : "0.3");
+		const char *const args[] = {"--timeout", cases[i].reply ? "10" : "0.3", "nodes", NULL};
+		struct outcome o = ask_liar(cases[i].reply, args, NULL);
 
 		assert_says(&o, cases[i].code, cases[i].says);
 	}
@@ -382,11 +577,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(tables_are_golden),
 	        cmocka_unit_test(status_is_a_page_and_a_verdict),
+	        cmocka_unit_test(services_are_a_list_or_one),
+	        cmocka_unit_test(trace_is_a_page_and_a_verdict),
+	        cmocka_unit_test(wrong_arguments_are_refused),
 	        cmocka_unit_test(empty_status_is_healthy),
 	        cmocka_unit_test(programs_get_json_and_yaml),
 	        cmocka_unit_test(terminal_gets_colour_and_its_width),
 	        cmocka_unit_test(failures_have_their_exit_codes),
 	        cmocka_unit_test(help_is_there_for_all),
+	        cmocka_unit_test(arguments_reach_the_daemon),
 	        cmocka_unit_test(broken_daemons_are_reported),
 	};
 	char self[PATH_MAX] = "";
