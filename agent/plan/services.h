@@ -69,7 +69,7 @@ struct svc_virtual {
 	char scheduler[SVC_SCHEDULER_MAX];
 	uint32_t sched_flags;   /* SVC_SCHED_* */
 	uint32_t persistence_s; /* 0 = none */
-	size_t first, n;        /* its part of dests */
+	size_t first, n;        /* its part of dests; several may share one */
 };
 
 /* --- nftables --- */

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The addresses of a Service: its ClusterIPs, what its LoadBalancer gave it, its external IPs. Anybody who
+ * may write a Service chooses the latter, so an address that would take something away from this machine or
+ * another node is refused here.
+ */
+#include <stdio.h>
+
+#include "agent/plan/services_int.h"
+
+/* One that the Service has by several ways is there once: as ClusterIP, else LB, else external IP. */
+static unsigned rank(enum svc_vip_kind kind)
+{
+	return kind == SVC_VIP_CLUSTER ? 0 : kind == SVC_VIP_LB ? 1 : 2;
+}
+
+static const char *field(enum svc_vip_kind kind)
+{
+	static const char *const fields[] = {[SVC_VIP_CLUSTER] = "spec.clusterIPs",
+	                                     [SVC_VIP_EXTERNAL] = "spec.externalIPs",
+	                                     [SVC_VIP_LB] = "status.loadBalancer.ingress"};
+
+	return fields[kind];
+}
+
+static bool in_any(const struct weft_prefix *list, size_t n, const struct weft_addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (weft_prefix_contains(&list[i], a))
+			return true;
+	return false;
+}
+
+/*
+ * This node's own addresses beyond its Node object: a VIP would close their ports. Not asked for ClusterIPs:
+ * another proxy may have left these on a device.
+ */
+static bool is_own(const struct svc_env *env, const struct weft_addr *a)
+{
+	for (size_t i = 0; i < env->n_node_addrs; i++)
+		if (!weft_addr_cmp(&env->node_addrs[i], a))
+			return true;
+	return !weft_addr_cmp(&env->ip4, a) || !weft_addr_cmp(&env->ip6, a);
+}
+
+/* Writes a problem and returns false. */
+static bool may_have(struct svc_job *j, const struct weft_addr *a, enum svc_vip_kind kind)
+{
+	const char *node, *f = field(kind);
+	char ip[WEFT_ADDR_STR];
+
+	weft_addr_str(a, ip);
+	node = j->env->node_with(j->env->ctx, a);
+	if (!weft_addr_is_host(a))
+		svc_problem(j, "%s: %s is not an address that a Service can have", f, ip);
+	else if (!weft_addr_is_set(&j->svc->cluster_ips[svc_index(a->family)]))
+		svc_problem(j, "%s: %s is not served, the Service has no ClusterIP of that family", f, ip);
+	else if (node)
+		svc_problem(j, "%s: %s is an address of Node %s", f, ip, node);
+	else if (kind != SVC_VIP_CLUSTER && is_own(j->env, a))
+		svc_problem(j, "%s: %s is an address of this node", f, ip);
+	else if (kind == SVC_VIP_EXTERNAL && !in_any(j->env->external_ips, j->env->n_external_ips, a))
+		svc_problem(j, "%s: %s is outside services.externalIPs", f, ip);
+	else
+		return true;
+	return false;
+}
+
+static void add(struct svc_job *j, const struct weft_addr *a, enum svc_vip_kind kind)
+{
+	struct svc_plan *p = j->out;
+
+	if (!weft_addr_is_set(a) || !may_have(j, a, kind))
+		return;
+	p->vips = svc_grow(p->vips, p->n_vips, &j->room.vips, sizeof(*p->vips));
+	p->vips[p->n_vips++] = (struct svc_vip){
+	        .addr = *a, .kind = kind, .route = !in_any(j->env->cidrs, j->env->n_cidrs, a)};
+}
+
+static int by_addr_best_first(const void *pa, const void *pb)
+{
+	const struct svc_vip *a = pa, *b = pb;
+	int r = weft_addr_cmp(&a->addr, &b->addr);
+
+	return r ? r : (int)rank(a->kind) - (int)rank(b->kind);
+}
+
+void svc_vips(struct svc_job *j)
+{
+	const struct weft_service *s = j->svc;
+	struct svc_plan *p = j->out;
+	size_t kept = 0;
+
+	add(j, &s->cluster_ips[0], SVC_VIP_CLUSTER);
+	add(j, &s->cluster_ips[1], SVC_VIP_CLUSTER);
+	for (size_t i = 0; s->type == WEFT_SERVICE_LOADBALANCER && i < j->view->n_ingress; i++)
+		add(j, &j->view->ingress[i], SVC_VIP_LB);
+	for (size_t i = 0; i < s->n_external_ips; i++)
+		add(j, &s->external_ips[i], SVC_VIP_EXTERNAL);
+	if (p->n_vips)
+		qsort(p->vips, p->n_vips, sizeof(*p->vips), by_addr_best_first);
+	for (size_t i = 0; i < p->n_vips; i++)
+		if (!kept || weft_addr_cmp(&p->vips[kept - 1].addr, &p->vips[i].addr))
+			p->vips[kept++] = p->vips[i];
+	p->n_vips = kept;
+}
+
+/* --- announcing --- */
+
+static bool asked_for(const struct svc_job *j, unsigned type)
+{
+	const struct weft_meta *m = &j->view->obj->meta;
+
+	for (size_t i = 0; i < j->env->n_adverts; i++) {
+		const struct weft_bgpadvertisement *b = &j->env->adverts[i]->bgpadvertisement;
+
+		if ((b->types & type) && weft_selector_matches(&b->service_selector, m->labels, m->n_labels))
+			return true;
+	}
+	return false;
+}
+
+static const char *not_wanted(const struct svc_job *j, const struct svc_vip *v)
+{
+	static const char nobody[] = "not asked for by a BGPAdvertisement";
+
+	if (v->kind == SVC_VIP_CLUSTER && !v->route)
+		return "its service CIDR is announced as a whole or not at all";
+	if (v->kind == SVC_VIP_CLUSTER && !asked_for(j, WEFT_ADVERT_CLUSTER))
+		return nobody;
+	if (v->kind == SVC_VIP_EXTERNAL && !asked_for(j, WEFT_ADVERT_EXTERNAL))
+		return nobody;
+	return NULL;
+}
+
+/* What comes here must find an endpoint. One that only terminates draws no new traffic to a Local node. */
+static const char *why_not(const struct svc_job *j, const struct svc_vip *v)
+{
+	int family = svc_index(v->addr.family);
+	bool local = (v->kind == SVC_VIP_CLUSTER ? j->svc->internal_policy : j->svc->external_policy) ==
+	             WEFT_POLICY_LOCAL;
+	const char *why = not_wanted(j, v);
+
+	if (why)
+		return why;
+	if (j->env->excluded)
+		return "node is excluded from external load balancers";
+	if (!j->chosen[family])
+		return "no ready endpoint";
+	if (local && !j->local_ready[family])
+		return "no ready endpoint on this node";
+	return NULL;
+}
+
+void svc_advertise(struct svc_job *j)
+{
+	for (size_t i = 0; i < j->out->n_vips; i++) {
+		struct svc_vip *v = &j->out->vips[i];
+
+		v->why_not = why_not(j, v);
+		v->advertise = !v->why_not;
+	}
+}
