@@ -29,13 +29,21 @@ struct nft_ctx *nft_context(struct weft_err *err)
 	return ctx;
 }
 
+static void give_back(const char *text)
+{
+	if (text && strlen(text) > TRIM_ABOVE)
+		malloc_trim(0);
+}
+
 /* The first line of what libnftables says is the error. */
 int nft_run(struct nft_ctx *ctx, const char *text, struct weft_err *err)
 {
 	const char *said;
 
-	if (nft_run_cmd_from_buffer(ctx, text) == 0)
+	if (nft_run_cmd_from_buffer(ctx, text) == 0) {
+		give_back(text);
 		return 0;
+	}
 	said = nft_ctx_get_error_buffer(ctx);
 	return weft_err_set(err, EIO, "nftables: %.*s", (int)strcspn(said, "\n"), said);
 }
@@ -52,13 +60,6 @@ static int list(struct nft_ctx *ctx, const char *command, unsigned flags, char *
 	return *out ? 0 : weft_err_errno(err, ENOMEM, "nftables");
 }
 
-static void done(struct nft_ctx *ctx, const char *text)
-{
-	nft_ctx_free(ctx);
-	if (text && strlen(text) > TRIM_ABOVE)
-		malloc_trim(0);
-}
-
 int nft_list_table(bool terse, char **out, struct weft_err *err)
 {
 	struct nft_ctx *ctx = nft_context(err);
@@ -72,7 +73,8 @@ int nft_list_table(bool terse, char **out, struct weft_err *err)
 	if (!rc && strstr(tables, "table " NFT_TABLE "\n"))
 		rc = list(ctx, "list table " NFT_TABLE, terse ? flags | NFT_CTX_OUTPUT_TERSE : flags, out,
 		          err);
-	done(ctx, *out);
+	nft_ctx_free(ctx);
+	give_back(*out);
 	return rc;
 }
 
@@ -84,6 +86,6 @@ int nft_list_chains(char **out, struct weft_err *err)
 	if (!ctx)
 		return -EIO;
 	rc = list(ctx, "list chains", 0, out, err);
-	done(ctx, NULL);
+	nft_ctx_free(ctx);
 	return rc;
 }

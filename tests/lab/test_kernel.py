@@ -29,6 +29,11 @@ def test_routes():
 
 def test_nftables():
     run("test_nft")
+    run("test_nft_services")
+
+
+def test_nftables_packets():
+    run("test_nft_packets", WEFT_TEST_IPVS="1")
 
 
 def test_sysctls():

@@ -8,18 +8,7 @@
 #include <poll.h>
 #include <string.h>
 
-#include "agent/apply/nft.h"
-#include "tests/unit/netns.h"
-
-static uint64_t now;
-
-static struct weft_addr addr(const char *text)
-{
-	struct weft_addr a;
-
-	assert_int_equal(weft_addr_parse(text, &a, NULL), 0);
-	return a;
-}
+#include "tests/unit/nft_fixture.h"
 
 static int setup(void **state)
 {
@@ -36,7 +25,6 @@ static int setup(void **state)
 	nft_want(n, &shape);
 	nft_want_peer(n, &one);
 	nft_want_peer(n, &two);
-	now = 1000000;
 	*state = n;
 	return 0;
 }
@@ -45,24 +33,6 @@ static int teardown(void **state)
 {
 	nft_free(*state);
 	return netns_run("nft flush ruleset", NULL, 0);
-}
-
-static void apply(struct nft *n)
-{
-	struct weft_err err = WEFT_ERR_INIT;
-
-	now += 1000;
-	if (nft_apply(n, now, &err))
-		fail_msg("%s", err.text);
-}
-
-static void shows(const char *command, const char *part, bool expected)
-{
-	char out[8192];
-
-	netns_run(command, out, sizeof(out));
-	if ((strstr(out, part) != NULL) != expected)
-		fail_msg("%s: %s \"%s\" in:\n%s", command, expected ? "missing" : "unexpected", part, out);
 }
 
 static const char table[] = "nft list table inet weft 2>&1", set[] = "nft list set inet weft peer4 2>&1";
