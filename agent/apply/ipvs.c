@@ -385,16 +385,3 @@ struct ipvs_stats ipvs_stats(const struct ipvs *i)
 		s.count[state_of(i, e)]++;
 	return s;
 }
-
-__attribute__((weak)) const char *svc_virtual_str(const struct svc_virtual_key *k, char buf[SVC_KEY_STR])
-{
-	char addr[WEFT_ADDR_STR];
-
-	if (k->fwmark)
-		snprintf(buf, SVC_KEY_STR, "fwmark 0x%08x (IPv%c)", k->fwmark,
-		         k->addr.family == AF_INET ? '4' : '6');
-	else
-		snprintf(buf, SVC_KEY_STR, "%s port %u protocol %u", weft_addr_str(&k->addr, addr), k->port,
-		         k->proto);
-	return buf;
-}

@@ -38,3 +38,7 @@ def test_nftables_packets():
 
 def test_sysctls():
     run("test_sysctl")
+
+
+def test_ipvs():
+    run("test_ipvs_kernel", WEFT_TEST_IPVS="1")
