@@ -15,13 +15,11 @@
  * A symlink is read through; a change of its target outside the folder is not seen, except by a rescan: on
  * network file systems, where inotify misses what other machines do, the folder is listed again (RESCAN_MS).
  *
- * Ownership: the source owns all; it is freed when it is closing, its handles are closed and no write runs.
+ * directory_open.c makes and frees the source.
  */
 #include "agent/source/directory.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,7 +63,7 @@ static void forget(struct weft_directory *d, struct weft_file *file)
 	file->pending = false;
 }
 
-static void reread(void *owner, struct weft_file *file)
+void weft_directory_reread(void *owner, struct weft_file *file)
 {
 	postpone(owner, file, 0);
 }
@@ -307,6 +305,7 @@ static void lose(struct weft_directory *d)
 	d->lost = true;
 	drop_watches(d);
 	log_warning("directory %s is gone; its objects stay in force until it is back", d->store.path);
+	weft_directory_attend(d);
 }
 
 static void try_return(struct weft_directory *d)
@@ -320,6 +319,7 @@ static void try_return(struct weft_directory *d)
 	d->lost = false;
 	d->returned_ms = uv_now(d->loop);
 	log_info("directory %s is back", d->store.path);
+	weft_directory_attend(d);
 	scan_all(d);
 }
 
@@ -391,8 +391,11 @@ static void on_event(struct weft_directory *d, const struct inotify_event *ev)
 	if (ev->mask & IN_Q_OVERFLOW) {
 		log_info("directory %s: inotify's queue overflowed, listing it again", d->store.path);
 		scan_all(d);
+		weft_directory_attend(d);
 		return;
 	}
+	if (weft_directory_lock_event(d, ev->wd))
+		return;
 	while (f && f->wd != ev->wd)
 		f = f->next;
 	if (!f)
@@ -440,6 +443,7 @@ static void on_rescan(uv_timer_t *timer)
 {
 	struct weft_directory *d = timer->data;
 
+	weft_directory_attend(d);
 	if (d->lost)
 		return;
 	d->only_changed = true;
@@ -464,9 +468,9 @@ static void arm(struct weft_directory *d)
 		uv_timer_start(&d->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
-/* Operations */
+/* The start */
 
-static int start(struct weft_source *s, weft_sink_fn sink, void *ctx, struct weft_err *err)
+int weft_directory_start(struct weft_source *s, weft_sink_fn sink, void *ctx, struct weft_err *err)
 {
 	struct weft_directory *d = (struct weft_directory *)s;
 	int r;
@@ -499,96 +503,5 @@ static int start(struct weft_source *s, weft_sink_fn sink, void *ctx, struct wef
 	d->synced = true;
 	sink(ctx, &(struct weft_event){.type = WEFT_EV_SYNCED});
 	uv_poll_start(&d->poll, UV_READABLE, on_readable);
-	return 0;
-}
-
-static struct cJSON *describe(struct weft_source *s)
-{
-	struct weft_directory *d = (struct weft_directory *)s;
-	cJSON *out = cJSON_CreateObject();
-	struct weft_file *file, *next;
-	unsigned invalid = 0;
-
-	HASH_ITER (hh, d->store.files, file, next)
-		invalid += file->reported;
-	cJSON_AddStringToObject(out, "kind", "directory");
-	cJSON_AddStringToObject(out, "path", d->store.path);
-	cJSON_AddBoolToObject(out, "synced", d->synced);
-	cJSON_AddBoolToObject(out, "lost", d->lost);
-	cJSON_AddNumberToObject(out, "files", HASH_COUNT(d->store.files));
-	cJSON_AddNumberToObject(out, "objects", HASH_COUNT(d->store.entries));
-	cJSON_AddNumberToObject(out, "invalidFiles", invalid);
-	return out;
-}
-
-void weft_directory_unref(struct weft_directory *d)
-{
-	struct weft_folder *f, *next;
-
-	if (!d->closing || d->handles || d->writes)
-		return;
-	LL_FOREACH_SAFE(d->folders, f, next) free(f);
-	if (d->fd >= 0)
-		close(d->fd);
-	weft_store_free(&d->store);
-	sodium_memzero(d->store.key, sizeof(d->store.key));
-	free(d);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-	struct weft_directory *d = handle->data;
-
-	d->handles--;
-	weft_directory_unref(d);
-}
-
-static void source_free(struct weft_source *s)
-{
-	struct weft_directory *d = (struct weft_directory *)s;
-
-	d->closing = true;
-	if (!d->handles) {
-		weft_directory_unref(d);
-		return;
-	}
-	uv_close((uv_handle_t *)&d->poll, on_closed);
-	uv_close((uv_handle_t *)&d->timer, on_closed);
-	uv_close((uv_handle_t *)&d->rescan, on_closed);
-}
-
-void weft_directory_rescan(struct weft_source *s, uint64_t interval_ms)
-{
-	((struct weft_directory *)s)->rescan_ms = interval_ms;
-}
-
-static const struct weft_source_ops ops = {
-        .start = start,
-        .claim_block = weft_directory_claim,
-        .release_block = weft_directory_release,
-        .describe = describe,
-        .free = source_free,
-};
-
-int weft_directory_new(uv_loop_t *loop, const char *path, struct weft_source **out, struct weft_err *err)
-{
-	struct weft_directory *d;
-
-	if (sodium_init() < 0)
-		return weft_err_set(err, EIO, "libsodium can't start");
-	d = calloc(1, sizeof(*d));
-	if (!d)
-		return weft_err_errno(err, ENOMEM, "opening the directory %s", path);
-	if ((size_t)snprintf(d->store.path, sizeof(d->store.path), "%s", path) >= sizeof(d->store.path)) {
-		free(d);
-		return weft_err_set(err, ENAMETOOLONG, "the path of the datastore folder is too long");
-	}
-	d->source.ops = &ops;
-	d->loop = loop;
-	d->fd = -1;
-	randombytes_buf(d->store.key, sizeof(d->store.key));
-	d->store.reread = reread;
-	d->store.owner = d;
-	*out = &d->source;
 	return 0;
 }
