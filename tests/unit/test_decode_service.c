@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Decoding of Services and what belongs to them: rules S1 to S6, S9, S20, S23, S24. */
+/* Decoding of Services: rules S1 to S5, S20, S23, S24; and objects that real API servers gave. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,51 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/source/decode.h"
-#include "agent/source/yaml.h"
+#include "tests/unit/decoded.h"
 #include "weft/buf.h"
-#include "weft/cleanup.h"
-
-#define META(kind, api) "apiVersion: " api "\nkind: " kind "\nmetadata: {name: s, namespace: n}\n"
-#define SERVICE(rest)   META("Service", "v1") rest "\n"
-#define SPEC(rest)      SERVICE("spec: {ports: [{port: 80}], " rest "}")
-#define SLICE(rest)     META("EndpointSlice", "discovery.k8s.io/v1") rest "\n"
-#define V4(endpoints)   SLICE("addressType: IPv4\nendpoints: [" endpoints "]")
-
-static struct weft_object *decode(const char *text, struct weft_err *err)
-{
-	weft_auto(weft_yaml_free) struct weft_yaml yaml = {0};
-	struct weft_decoded got;
-
-	assert_int_equal(weft_yaml_parse(text, strlen(text), false, &yaml, NULL), 0);
-	assert_int_equal(yaml.docs[0].err.code, 0);
-	weft_decode(yaml.docs[0].root, &got, err);
-	return got.obj;
-}
-
-static struct weft_object *good(const char *text)
-{
-	struct weft_err err = WEFT_ERR_INIT;
-	struct weft_object *obj = decode(text, &err);
-
-	if (!obj)
-		fail_msg("%s\n%s", text, err.text);
-	return obj;
-}
-
-static void expect_addr(const struct weft_addr *a, const char *want)
-{
-	char text[WEFT_ADDR_STR];
-
-	assert_string_equal(weft_addr_str(a, text), want);
-}
-
-static void expect_prefix(const struct weft_prefix *p, const char *want)
-{
-	char text[WEFT_PREFIX_STR];
-
-	assert_string_equal(weft_prefix_str(p, text), want);
-}
+#include "weft/file.h"
 
 static void a_service_gets_the_defaults_of_the_api(void **state)
 {
@@ -348,143 +306,6 @@ static void the_cost_of_a_service_is_bounded(void **state)
 	}
 }
 
-/* S9: what is not said is ready, serving, not terminating. */
-static void conditions_of_endpoints(void **state)
-{
-	static const struct {
-		const char *conditions;
-		unsigned want;
-	} cases[] = {
-	        {V4("{addresses: [10.0.0.1]}"), WEFT_ENDPOINT_READY | WEFT_ENDPOINT_SERVING},
-	        {V4("{addresses: [10.0.0.1], conditions: null}"),
-	         WEFT_ENDPOINT_READY | WEFT_ENDPOINT_SERVING},
-	        {V4("{addresses: [10.0.0.1], conditions: {}}"), WEFT_ENDPOINT_READY | WEFT_ENDPOINT_SERVING},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: null, serving: null, terminating: null}}"),
-	         WEFT_ENDPOINT_READY | WEFT_ENDPOINT_SERVING},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: false}}"), WEFT_ENDPOINT_SERVING},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: false, serving: true, terminating: true}}"),
-	         WEFT_ENDPOINT_SERVING | WEFT_ENDPOINT_TERMINATING},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: false, serving: false, terminating: true}}"),
-	         WEFT_ENDPOINT_TERMINATING},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: true, serving: false}}"),
-	         WEFT_ENDPOINT_READY},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
-		struct weft_object *o = good(cases[i].conditions);
-
-		assert_int_equal(o->endpointslice.n_endpoints, 1);
-		assert_int_equal(o->endpointslice.endpoints[0].conditions, cases[i].want);
-		weft_object_free(o);
-	}
-}
-
-/* S6: the first address, of the slice's family; ports with a name (which may be empty) and a number. */
-static void slices_keep_what_can_be_reached(void **state)
-{
-	struct weft_object *o = good(SLICE(
-	        "addressType: IPv4\n"
-	        "endpoints: [{addresses: [10.0.0.1, 10.0.0.2]}, {addresses: [\"fd00::1\"]}, {addresses: []}, "
-	        "{}, {addresses: [127.0.0.1]}, {addresses: [10.0.0.3], nodeName: \"\"}, {addresses: null}]\n"
-	        "ports: [{name: \"\", port: 80}, {port: 81}, {name: null, port: 82}, {name: a}, "
-	        "{name: b, port: 0}, {name: c, port: 70000}, {name: d, port: -1}, {name: e, port: null}, "
-	        "{name: f, port: 8080, protocol: UDP}]"));
-	const struct weft_endpointslice *s = &o->endpointslice;
-
-	(void)state;
-	assert_int_equal(s->family, AF_INET);
-	assert_int_equal(s->n_endpoints, 2);
-	expect_addr(&s->endpoints[0].addr, "10.0.0.1");
-	expect_addr(&s->endpoints[1].addr, "10.0.0.3");
-	assert_null(s->endpoints[1].node);
-	assert_int_equal(s->n_ports, 2);
-	assert_string_equal(s->ports[0].name, "");
-	assert_int_equal(s->ports[0].port, 80);
-	assert_int_equal(s->ports[0].protocol, IPPROTO_TCP);
-	assert_string_equal(s->ports[1].name, "f");
-	assert_int_equal(s->ports[1].protocol, IPPROTO_UDP);
-	assert_null(s->service);
-	weft_object_free(o);
-}
-
-static void texts_of_endpoints_are_shared(void **state)
-{
-	struct weft_object *o = good(V4(
-	        "{addresses: [10.0.0.1], nodeName: n1, hints: {forZones: [{name: z1}, {name: z2}]}}, "
-	        "{addresses: [10.0.0.2], nodeName: n2, hints: {forZones: [{name: z2}], forNodes: [{name: n1}]}}, "
-	        "{addresses: [10.0.0.3], nodeName: n1, hints: null}, "
-	        "{addresses: [\"fd00::1\"], nodeName: n9, hints: {forZones: [{name: z9}]}}, "
-	        "{addresses: [10.0.0.4], hints: {forNodes: [{name: n2}]}}"));
-	const struct weft_endpoint *e = o->endpointslice.endpoints;
-
-	(void)state;
-	assert_int_equal(o->endpointslice.n_endpoints, 4);
-	assert_string_equal(e[0].node, "n1");
-	assert_int_equal(e[0].n_zones, 2);
-	assert_string_equal(e[0].zones[0], "z1");
-	assert_string_equal(e[0].zones[1], "z2");
-	assert_int_equal(e[0].n_nodes, 0);
-	assert_string_equal(e[1].node, "n2");
-	assert_int_equal(e[1].n_zones, 1);
-	assert_ptr_equal(e[1].zones[0], e[0].zones[1]);
-	assert_ptr_equal(e[1].nodes[0], e[0].node);
-	assert_ptr_equal(e[2].node, e[0].node);
-	assert_int_equal(e[2].n_zones + e[2].n_nodes, 0);
-	assert_null(e[3].node);
-	assert_string_equal(e[3].nodes[0], "n2");
-	weft_object_free(o);
-}
-
-static void labels_of_slices(void **state)
-{
-	struct weft_object *o = good("apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
-	                             "metadata: {name: s, labels: {kubernetes.io/service-name: web, a: b,\n"
-	                             "  service.kubernetes.io/headless: \"\"}}\naddressType: FQDN\n"
-	                             "endpoints: [{addresses: [example.com]}]\n");
-
-	(void)state;
-	assert_string_equal(o->meta.namespace, "default");
-	assert_string_equal(o->endpointslice.service, "web");
-	assert_true(o->endpointslice.headless); /* S1 */
-	assert_int_equal(o->endpointslice.family, 0);
-	assert_int_equal(o->endpointslice.n_endpoints, 0);
-	assert_int_equal(o->meta.n_labels, 0);
-	weft_object_free(o);
-}
-
-static void bad_slices_are_refused(void **state)
-{
-	static const struct {
-		const char *text, *want;
-	} cases[] = {
-	        {SLICE("endpoints: []"), "addressType: is missing"},
-	        {SLICE("addressType: IPV4"), "addressType: \"IPV4\" is not known; did you mean IPv4?"},
-	        {SLICE("addressType: IPv4\nendpoints: {}"), "endpoints: must be a list, not a mapping"},
-	        {V4("5"), "endpoints[0]: must be a mapping, not a number"},
-	        {V4("{addresses: [ten]}"), "endpoints[0].addresses: is not an IP address"},
-	        {V4("{addresses: [10.0.0.1], nodeName: A B}"),
-	         "endpoints[0].nodeName: \"A B\" is not a name (lower case letters, digits, '-' and '.')"},
-	        {V4("{addresses: [10.0.0.1], conditions: {ready: 1}}"),
-	         "endpoints[0].conditions.ready: must be true or false, not a number"},
-	        {V4("{addresses: [10.0.0.1]}, {addresses: [10.0.0.1], hints: {forZones: [{}]}}"),
-	         "endpoints[1].hints[0]: must be a string, not a mapping"},
-	        {SLICE("addressType: IPv4\nports: [{name: a, port: http}]"),
-	         "ports[0].port: must be a number, not a string"},
-	        {SLICE("addressType: IPv4\nports: [{name: a, port: 1}, {name: a, port: 2}]"),
-	         "ports: two ports have the name \"a\""},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
-		struct weft_err err = WEFT_ERR_INIT;
-
-		assert_null(decode(cases[i].text, &err));
-		assert_memory_equal(err.text, "EndpointSlice/n/s: ", 19);
-		assert_string_equal(err.text + 19, cases[i].want);
-	}
-}
-
 static void namesakes_in_other_groups_are_ignored(void **state)
 {
 	static const struct {
@@ -508,6 +329,111 @@ static void namesakes_in_other_groups_are_ignored(void **state)
 	}
 }
 
+/* --- what real API servers answered, as `kubectl get -o json` and `-o yaml` print it --- */
+
+#define RECORDED "tests/unit/data/recorded/"
+
+struct recorded {
+	struct weft_object *objs[64];
+	size_t n;
+};
+
+static void recorded_load(const char *path, struct recorded *out)
+{
+	weft_auto(weft_yaml_free) struct weft_yaml yaml = {0};
+	weft_autofree char *text = NULL;
+	const cJSON *item;
+	size_t len;
+
+	*out = (struct recorded){.n = 0};
+	assert_int_equal(weft_file_read(path, 1 << 20, &text, &len, NULL), 0);
+	assert_int_equal(weft_yaml_parse(text, len, strstr(path, ".json"), &yaml, NULL), 0);
+	cJSON_ArrayForEach (item, cJSON_GetObjectItemCaseSensitive(yaml.docs[0].root, "items")) {
+		struct weft_err err = WEFT_ERR_INIT;
+		struct weft_decoded got;
+
+		if (weft_decode(item, &got, &err) < 0 || !got.obj)
+			fail_msg("%s: %s", path, err.text);
+		out->objs[out->n++] = got.obj;
+	}
+}
+
+static void recorded_free(struct recorded *rec)
+{
+	for (size_t i = 0; i < rec->n; i++)
+		weft_object_free(rec->objs[i]);
+}
+
+static const struct weft_object *recorded_find(const struct recorded *rec, enum weft_kind kind,
+                                               const char *key)
+{
+	char buf[WEFT_KEY_MAX];
+
+	for (size_t i = 0; i < rec->n; i++)
+		if (rec->objs[i]->kind == kind && !strcmp(weft_object_key(rec->objs[i], buf), key))
+			return rec->objs[i];
+	fail_msg("no %s", key);
+	return NULL;
+}
+
+static void recorded_objects_of_1_26_decode(void **state)
+{
+	struct recorded rec;
+	const struct weft_object *o;
+
+	(void)state;
+	recorded_load(RECORDED "kubernetes-1.26.json", &rec);
+	assert_int_equal(rec.n, 17);
+	o = recorded_find(&rec, WEFT_SERVICE, "default/kubernetes");
+	assert_string_equal(o->service.ports[0].name, "https");
+	assert_int_equal(o->service.ports[0].port, 443);
+	assert_int_equal(o->meta.n_labels, 2);
+	assert_int_equal(recorded_find(&rec, WEFT_SERVICE, "rec/en")->service.type,
+	                 WEFT_SERVICE_EXTERNALNAME);
+	assert_true(recorded_find(&rec, WEFT_SERVICE, "rec/hl")->service.headless);
+	o = recorded_find(&rec, WEFT_ENDPOINTSLICE, "default/kubernetes");
+	assert_string_equal(o->endpointslice.service, "kubernetes");
+	assert_int_equal(o->endpointslice.n_endpoints, 1);
+	assert_string_equal(o->endpointslice.ports[0].name, "https");
+	o = recorded_find(&rec, WEFT_ENDPOINTSLICE, "rec/cip-kzzf6");
+	assert_string_equal(o->endpointslice.service, "cip");
+	recorded_find(&rec, WEFT_NAMESPACE, "default");
+	recorded_find(&rec, WEFT_NODE, "node-b");
+	recorded_free(&rec);
+}
+
+static void recorded_objects_of_1_36_decode(void **state)
+{
+	struct recorded rec;
+	const struct weft_service *s;
+
+	(void)state;
+	recorded_load(RECORDED "kubernetes-1.36.yaml", &rec);
+	assert_int_equal(rec.n, 7);
+	s = &recorded_find(&rec, WEFT_SERVICE, "rec/lb")->service;
+	expect_addr(&s->cluster_ips[0], "10.96.50.85");
+	expect_addr(&s->cluster_ips[1], "fd00:10:96::c057");
+	assert_string_equal(s->load_balancer_class, "example.com/l4");
+	assert_int_equal(s->affinity_s, 10800);
+	assert_int_equal(s->health_port, 30331);
+	expect_prefix(&s->source_ranges[0], "192.0.2.0/24");
+	assert_int_equal(s->n_ingress, 1);
+	expect_addr(&s->ingress[0], "198.51.100.7");
+	s = &recorded_find(&rec, WEFT_SERVICE, "rec/np")->service;
+	assert_int_equal(s->type, WEFT_SERVICE_NODEPORT);
+	assert_int_equal(s->ports[0].node_port, 30080);
+	assert_int_equal(s->ports[1].protocol, IPPROTO_UDP);
+	s = &recorded_find(&rec, WEFT_SERVICE, "rec/ds")->service;
+	assert_int_equal(s->family_policy, WEFT_REQUIRE_DUAL_STACK);
+	assert_int_equal(s->families[0], AF_INET6);
+	s = &recorded_find(&rec, WEFT_SERVICE, "rec/v6")->service;
+	assert_int_equal(s->ports[0].protocol, IPPROTO_SCTP);
+	assert_int_equal(s->cluster_ips[0].family, 0);
+	s = &recorded_find(&rec, WEFT_SERVICE, "rec/ext")->service;
+	assert_int_equal(s->n_external_ips, 1);
+	recorded_free(&rec);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,11 +446,8 @@ int main(void)
 	        cmocka_unit_test(affinity_has_a_timeout),
 	        cmocka_unit_test(what_the_api_server_refuses_is_an_error),
 	        cmocka_unit_test(the_cost_of_a_service_is_bounded),
-	        cmocka_unit_test(conditions_of_endpoints),
-	        cmocka_unit_test(slices_keep_what_can_be_reached),
-	        cmocka_unit_test(texts_of_endpoints_are_shared),
-	        cmocka_unit_test(labels_of_slices),
-	        cmocka_unit_test(bad_slices_are_refused),
+	        cmocka_unit_test(recorded_objects_of_1_26_decode),
+	        cmocka_unit_test(recorded_objects_of_1_36_decode),
 	        cmocka_unit_test(namesakes_in_other_groups_are_ignored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
