@@ -41,9 +41,10 @@ struct pool_entry {
 	struct weft_object *obj; /* NULL: only named by blocks */
 	struct block_entry *blocks;
 	size_t n_blocks;
-	bool in_force; /* won its overlaps the last time */
-	bool has_node; /* scratch of pools_evaluate(): a node's address lies in it */
-	char *refused; /* malloc'd; NULL = may give blocks */
+	struct weft_range whole; /* its cidr as a range, of a pool without a list of ranges */
+	bool in_force;           /* won its overlaps the last time */
+	bool has_node;           /* scratch of pools_evaluate(): a node's address lies in it */
+	char *refused;           /* malloc'd; NULL = may give blocks */
 };
 
 struct block_entry {

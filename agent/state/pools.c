@@ -55,20 +55,78 @@ static void vector_del(struct cluster *c, const struct pool_entry *p)
 
 /* --- the rules --- */
 
+static const struct weft_range *ranges_of(const struct pool_entry *p, size_t *n)
+{
+	const struct weft_ippool *pool = &p->obj->ippool;
+
+	*n = pool->n_ranges ? pool->n_ranges : 1;
+	return pool->n_ranges ? pool->ranges : &p->whole;
+}
+
+static bool range_has(const struct weft_range *r, const struct weft_addr *a)
+{
+	return r->first.family == a->family && weft_addr_cmp(&r->first, a) <= 0 &&
+	       weft_addr_cmp(a, &r->last) <= 0;
+}
+
+struct inside {
+	const struct weft_range *range;
+	struct node_entry *node;
+	struct weft_addr addr;
+};
+
 static bool first_node(void *ctx, const struct weft_prefix *ip, void *value)
 {
-	(void)ip;
-	*(struct node_entry **)ctx = value;
+	struct inside *in = ctx;
+
+	if (!range_has(in->range, &ip->addr))
+		return false;
+	in->node = value;
+	in->addr = ip->addr;
 	return true;
 }
 
-/* A node whose address lies in the pool, and that address; NULL if there is none. */
-static struct node_entry *node_inside(const struct cluster *c, const struct pool_entry *p)
+/* The shortest prefix that has all of a range. */
+static struct weft_prefix cover(const struct weft_range *r)
 {
-	struct node_entry *n = NULL;
+	uint8_t len = (uint8_t)weft_addr_bits(r->first.family);
+	struct weft_prefix p = weft_prefix_mask(&r->first, len);
 
-	trie_below(&c->by_ip, &p->obj->ippool.cidr, first_node, &n);
-	return n;
+	while (len > 0 && !weft_prefix_contains(&p, &r->last))
+		p = weft_prefix_mask(&r->first, --len);
+	return p;
+}
+
+/* A node whose address lies in the pool, and that address; NULL if there is none. */
+static struct node_entry *node_inside(const struct cluster *c, const struct pool_entry *p,
+                                      struct weft_addr *addr)
+{
+	size_t n;
+	const struct weft_range *r = ranges_of(p, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		struct inside in = {.range = &r[i]};
+		struct weft_prefix all = cover(&r[i]);
+
+		if (!trie_below(&c->by_ip, &all, first_node, &in))
+			continue;
+		*addr = in.addr;
+		return in.node;
+	}
+	return NULL;
+}
+
+/* The first of a's ranges that overlaps one of b's; NULL if none does. */
+static const struct weft_range *overlap(const struct pool_entry *a, const struct pool_entry *b)
+{
+	size_t n, m;
+	const struct weft_range *x = ranges_of(a, &n), *y = ranges_of(b, &m);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < m; j++)
+			if (range_has(&x[i], &y[j].first) || range_has(&y[j], &x[i].first))
+				return &x[i];
+	return NULL;
 }
 
 /* Best first: has blocks, holds no node's address, in force, name. */
@@ -85,31 +143,55 @@ static int by_right(const void *x, const void *y)
 	return strcmp(a->key, b->key);
 }
 
+#define RANGE_STR (2 * WEFT_ADDR_STR + 1)
+
+/* The pool's cidr, or this one of its ranges. */
+static const char *range_str(const struct pool_entry *p, const struct weft_range *r, char buf[RANGE_STR])
+{
+	char first[WEFT_ADDR_STR], last[WEFT_ADDR_STR];
+
+	if (weft_addr_is_set(&p->obj->ippool.cidr.addr))
+		return weft_prefix_str(&p->obj->ippool.cidr, buf);
+	snprintf(buf, RANGE_STR, "%s-%s", weft_addr_str(&r->first, first), weft_addr_str(&r->last, last));
+	return buf;
+}
+
+static const char *gives(const struct pool_entry *p)
+{
+	return p->obj->ippool.use == WEFT_USE_PODS ? "blocks" : "LoadBalancer IPs";
+}
+
 static char *overlap_text(const struct pool_entry *p, const struct pool_entry *winner)
 {
-	char a[WEFT_PREFIX_STR], b[WEFT_PREFIX_STR], text[CLUSTER_TEXT];
+	char a[RANGE_STR], b[RANGE_STR], text[CLUSTER_TEXT];
 
 	snprintf(
 	        text, sizeof(text),
-	        "IPPool %s (%s) overlaps IPPool %s (%s), which keeps its addresses: no new blocks from %s until one "
+	        "IPPool %s (%s) overlaps IPPool %s (%s), which keeps its addresses: no new %s from %s until one "
 	        "of the two is changed",
-	        p->key, weft_prefix_str(&p->obj->ippool.cidr, a), winner->key,
-	        weft_prefix_str(&winner->obj->ippool.cidr, b), p->key);
+	        p->key, range_str(p, overlap(p, winner), a), winner->key,
+	        range_str(winner, overlap(winner, p), b), gives(p), p->key);
 	return must_strdup(text);
 }
 
 static char *node_text(const struct cluster *c, const struct pool_entry *p)
 {
-	const struct node_entry *n = node_inside(c, p);
-	const struct weft_node *node = &n->obj->node;
-	bool v6 = p->obj->ippool.cidr.addr.family == AF_INET6;
-	char cidr[WEFT_PREFIX_STR], ip[WEFT_ADDR_STR], text[CLUSTER_TEXT];
+	struct weft_addr addr;
+	const struct node_entry *n = node_inside(c, p, &addr);
+	const struct weft_range *r;
+	char range[RANGE_STR], ip[WEFT_ADDR_STR], text[CLUSTER_TEXT];
+	size_t count;
 
-	snprintf(
-	        text, sizeof(text),
-	        "IPPool %s (%s) contains %s, the address of node %s: no new blocks from it until its cidr is changed",
-	        p->key, weft_prefix_str(&p->obj->ippool.cidr, cidr),
-	        weft_addr_str(v6 ? &node->ip6 : &node->ip4, ip), n->key);
+	r = ranges_of(p, &count);
+	while (count > 1 && !range_has(r, &addr)) {
+		r++;
+		count--;
+	}
+	snprintf(text, sizeof(text),
+	         "IPPool %s (%s) contains %s, the address of node %s: no new %s from it until its %s changed",
+	         p->key, range_str(p, r, range), weft_addr_str(&addr, ip), n->key, gives(p),
+	         p->obj->ippool.n_ranges && !weft_addr_is_set(&p->obj->ippool.cidr.addr) ? "ranges are"
+	                                                                                 : "cidr is");
 	return must_strdup(text);
 }
 
@@ -127,11 +209,12 @@ void pools_evaluate(struct cluster *c)
 {
 	size_t n = c->count[WEFT_IPPOOL], n_won = 0;
 	struct pool_entry **order = must_alloc(n, sizeof(*order));
+	struct weft_addr addr;
 	bool differs = false;
 
 	for (size_t i = 0; i < n; i++) {
 		order[i] = c->pools_by_name[i];
-		order[i]->has_node = node_inside(c, order[i]);
+		order[i]->has_node = node_inside(c, order[i], &addr);
 	}
 	qsort(order, n, sizeof(*order), by_right);
 	c->n_refused = 0;
@@ -139,7 +222,7 @@ void pools_evaluate(struct cluster *c)
 		struct pool_entry *p = order[i], *rival = NULL;
 
 		for (size_t w = 0; w < n_won && !rival; w++)
-			if (weft_prefix_overlaps(&order[w]->obj->ippool.cidr, &p->obj->ippool.cidr))
+			if (overlap(order[w], p))
 				rival = order[w];
 		p->in_force = !rival;
 		if (!rival)
@@ -156,12 +239,23 @@ void pools_evaluate(struct cluster *c)
 	}
 }
 
+static bool pool_has(const struct pool_entry *p, const struct weft_addr *addr)
+{
+	size_t n;
+	const struct weft_range *r = ranges_of(p, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (range_has(&r[i], addr))
+			return true;
+	return false;
+}
+
 void pools_node_address(struct cluster *c, const struct weft_addr *addr)
 {
 	if (!c->synced || !weft_addr_is_set(addr))
 		return;
 	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++) {
-		if (weft_prefix_contains(&c->pools_by_name[i]->obj->ippool.cidr, addr)) {
+		if (pool_has(c->pools_by_name[i], addr)) {
 			pools_evaluate(c);
 			return;
 		}
@@ -202,20 +296,33 @@ static bool same_geometry(const struct weft_object *a, const struct weft_object 
 	       a->ippool.block_size == b->ippool.block_size;
 }
 
+static bool same_addresses(const struct weft_ippool *a, const struct weft_ippool *b)
+{
+	return !weft_prefix_cmp(&a->cidr, &b->cidr) && a->n_ranges == b->n_ranges &&
+	       (!a->n_ranges || !memcmp(a->ranges, b->ranges, a->n_ranges * sizeof(*a->ranges)));
+}
+
+/* NULL: the pool has ranges, but no cidr that a block could lie in. */
+static const struct weft_prefix *cidr_of(const struct weft_object *obj)
+{
+	return obj && weft_addr_is_set(&obj->ippool.cidr.addr) ? &obj->ippool.cidr : NULL;
+}
+
 void pools_put(struct cluster *c, const char *key, struct weft_object *obj)
 {
 	struct pool_entry *p = pools_need(c, key);
 	struct weft_object *old = p->obj;
 
 	p->obj = obj;
+	p->whole = (struct weft_range){obj->ippool.cidr.addr, weft_prefix_last(&obj->ippool.cidr)};
 	if (!old)
 		vector_add(c, p);
-	else if (weft_prefix_cmp(&old->ippool.cidr, &obj->ippool.cidr))
+	else if (!same_addresses(&old->ippool, &obj->ippool))
 		p->in_force = false;
 	dirty_mark(c, CLUSTER_DIRTY_POOLS);
 	dirty_mark(c, CLUSTER_DIRTY_BGP);
 	if (!old || !same_geometry(old, obj) || old->ippool.tunnel != obj->ippool.tunnel)
-		ipblocks_pool_changed(c, p, old ? &old->ippool.cidr : NULL, &obj->ippool.cidr);
+		ipblocks_pool_changed(c, p, cidr_of(old), cidr_of(obj));
 	if (c->synced)
 		pools_evaluate(c);
 	weft_object_free(old);
@@ -234,7 +341,7 @@ void pools_del(struct cluster *c, const char *key)
 	set_refused(p, NULL);
 	dirty_mark(c, CLUSTER_DIRTY_POOLS);
 	dirty_mark(c, CLUSTER_DIRTY_BGP);
-	ipblocks_pool_changed(c, p, &old->ippool.cidr, NULL);
+	ipblocks_pool_changed(c, p, cidr_of(old), NULL);
 	if (c->synced)
 		pools_evaluate(c);
 	pools_drop_if_unused(c, p);

@@ -154,7 +154,7 @@ static inline size_t drain(struct cluster *c)
 /* Empty the queue into one line: "block 10.0.0.0/26, node a, pools, bgp, self". */
 static inline const char *dirty_text(struct cluster *c, char *buf, size_t size)
 {
-	static const char *const names[] = {"block ", "node ", "pools", "bgp", "self"};
+	static const char *const names[] = {"block ", "node ", "pools", "bgp", "self", "services"};
 	struct cluster_dirty d;
 	char cidr[WEFT_PREFIX_STR];
 	size_t n = 0;

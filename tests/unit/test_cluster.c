@@ -158,7 +158,7 @@ static void events_mark_what_depends(void **state)
 	put(c, o);
 	DIRTY(c, "pools, bgp");
 	put(c, node("a", "10.1.1.3", "fd01::1")); /* our address: everything */
-	DIRTY(c, "node a, self, pools, bgp, node b, block 10.244.1.0/26");
+	DIRTY(c, "node a, self, pools, bgp, node b, services, block 10.244.1.0/26");
 	del(c, WEFT_NODE, "b");
 	DIRTY(c, "node b, block 10.244.1.0/26");
 	put(c, peer("tor", "10.1.1.254", 65000));
@@ -179,7 +179,7 @@ static void each_key_is_queued_once(void **state)
 	assert_int_equal(cluster_dirty_count(c), 1);
 	DIRTY(c, "block 10.244.1.0/26");
 	cluster_dirty_all(c);
-	DIRTY(c, "self, node a, node b, pools, bgp, block 10.244.1.0/26");
+	DIRTY(c, "self, node a, node b, pools, bgp, services, block 10.244.1.0/26");
 	cluster_free(c);
 }
 
