@@ -78,6 +78,16 @@ static void port_line(const cJSON *port, struct weft_buf *out)
 	weft_buf_char(out, '\n');
 }
 
+static void optional(const cJSON *object, const char *path, const char *before, struct weft_buf *out)
+{
+	const char *text = cJSON_GetStringValue(ctl_get(object, path));
+
+	if (text && text[0]) {
+		weft_buf_str(out, before);
+		weft_buf_str(out, text);
+	}
+}
+
 static void port_lines(const cJSON *port, const struct ctl_style *style, struct weft_buf *out)
 {
 	const cJSON *virtual, *endpoints;
@@ -88,6 +98,8 @@ static void port_lines(const cJSON *port, const struct ctl_style *style, struct 
 		ctl_field(virtual, "key", out);
 		weft_buf_char(out, ' ');
 		ctl_paint_field(virtual, "state", style, out);
+		optional(virtual, "takenBy", " by ", out);
+		optional(virtual, "reason", ": ", out);
 		weft_buf_char(out, '\n');
 		endpoints = ctl_get(virtual, "endpoints");
 		if (cJSON_GetArraySize(endpoints) > 0)
@@ -122,6 +134,10 @@ void ctl_service(const cJSON *result, const struct ctl_style *style, struct weft
 	ctl_field(result, "service", out);
 	weft_buf_str(out, ", ");
 	ctl_field(result, "type", out);
+	weft_buf_char(out, '\n');
+	ctl_label("state", out);
+	ctl_paint_field(result, "state", style, out);
+	optional(result, "reason", ": ", out);
 	weft_buf_char(out, '\n');
 	ctl_label("policies", out);
 	weft_buf_str(out, "internal traffic ");

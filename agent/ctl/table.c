@@ -19,14 +19,14 @@
 static const struct {
 	const char *word, *colour;
 } state_colours[] = {
-        {"ok", GREEN},           {"up", GREEN},        {"ready", GREEN},         {"installed", GREEN},
-        {"synced", GREEN},       {"pending", YELLOW},  {"starting", YELLOW},     {"not-ready", YELLOW},
-        {"cooling", YELLOW},     {"connect", YELLOW},  {"active", YELLOW},       {"opensent", YELLOW},
-        {"openconfirm", YELLOW}, {"idle", YELLOW},     {"established", GREEN},   {"down", RED},
-        {"conflict", RED},       {"failed", RED},      {"error", RED},           {"absent", RED},
-        {"not synced", RED},     {"gone", RED},        {"no-endpoints", YELLOW}, {"problem", RED},
-        {"stale", YELLOW},       {"delivered", GREEN}, {"refused", RED},         {"dropped", RED},
-        {"unreachable", RED},
+        {"ok", GREEN},           {"up", GREEN},       {"ready", GREEN},         {"installed", GREEN},
+        {"synced", GREEN},       {"pending", YELLOW}, {"starting", YELLOW},     {"not-ready", YELLOW},
+        {"cooling", YELLOW},     {"connect", YELLOW}, {"active", YELLOW},       {"opensent", YELLOW},
+        {"openconfirm", YELLOW}, {"idle", YELLOW},    {"established", GREEN},   {"down", RED},
+        {"conflict", RED},       {"failed", RED},     {"error", RED},           {"absent", RED},
+        {"not synced", RED},     {"gone", RED},       {"no-endpoints", YELLOW}, {"problem", RED},
+        {"taken", RED},          {"covered", GREEN},  {"stale", YELLOW},        {"delivered", GREEN},
+        {"refused", RED},        {"dropped", RED},    {"unreachable", RED},
 };
 
 const char *ctl_colour(const char *state)
