@@ -139,6 +139,7 @@ install: all ## install under DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/share/weft/bird-templates
 	install -m644 $(wildcard bird-templates/*.conf) $(DESTDIR)$(PREFIX)/share/weft/bird-templates/
 	install -Dm644 deploy/rt_protos.d/weft.conf $(DESTDIR)/etc/iproute2/rt_protos.d/weft.conf
+	install -Dm644 deploy/modules-load.d/weft.conf $(DESTDIR)/etc/modules-load.d/weft.conf
 	install -d $(DESTDIR)/etc/weft $(DESTDIR)/etc/cni/net.d $(DESTDIR)$(PREFIX)/share/weft/examples $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m644 $(wildcard deploy/examples/*.yaml) deploy/weft-bird.service.d/graceful.conf $(DESTDIR)$(PREFIX)/share/weft/examples/
 	sed 's|/usr/local/|$(PREFIX)/|' deploy/weft.yaml >$(DESTDIR)$(PREFIX)/share/weft/examples/weft.yaml

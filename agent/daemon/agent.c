@@ -32,6 +32,7 @@ static void tell_synced(const struct agent *a)
 
 	for (int kind = 0; kind < WEFT_KIND_COUNT; kind++)
 		n += cluster_count(a->cluster, (enum weft_kind)kind);
+	n += services_count(a->services) + services_slice_count(a->services);
 	log_info("the datastore has been read: %zu objects, %llu ms after the start", n,
 	         (unsigned long long)((uv_hrtime() - a->started) / 1000000));
 }
@@ -42,7 +43,8 @@ static void on_source(void *ctx, const struct weft_event *ev)
 
 	if (ev->type == WEFT_EV_INVALID && ev->text[0])
 		log_error("%s: %s", ev->where, ev->text);
-	cluster_handle(a->cluster, ev);
+	if (!agent_services_event(a, ev))
+		cluster_handle(a->cluster, ev);
 	if (ev->type == WEFT_EV_SYNCED)
 		tell_synced(a);
 	agent_wake(a);
@@ -179,6 +181,7 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	if (r < 0)
 		return r;
 	a->cluster = cluster_new(cfg->node_name);
+	a->services = services_new();
 	r = weft_directory_new(loop, cfg->datastore.path, &a->source, err);
 	if (r == 0)
 		weft_directory_rescan(a->source, cfg->datastore.rescan_ms);
@@ -187,12 +190,14 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	if (r == 0)
 		r = open_pods(a, err);
 	if (r == 0)
+		r = agent_services_open(a, err);
+	if (r == 0)
 		r = open_bird(a, err);
 	if (r == 0)
 		r = open_server(a, err);
 	if (r == 0)
 		r = a->source->ops->start(a->source, on_source, a, err);
-	a->underlay_dirty = a->holdings_dirty = a->tunnels_dirty = a->bgp_dirty = true;
+	a->underlay_dirty = a->holdings_dirty = a->tunnels_dirty = a->bgp_dirty = a->services_dirty = true;
 	return r;
 }
 
@@ -204,10 +209,12 @@ void agent_close(struct agent *a)
 	pods_free(a->pods);
 	holdings_free(a->holdings);
 	bird_apply_free(a->bird);
+	agent_services_close(a);
 	if (a->source)
 		a->source->ops->free(a->source);
 	agent_kernel_close(a);
 	cluster_free(a->cluster);
+	services_free(a->services);
 	if (a->ipam)
 		weft_ipam_close(a->ipam);
 	uv_close((uv_handle_t *)&a->wake, NULL);

@@ -5,6 +5,7 @@
  *	source --event--> cluster --dirty keys--+
  *	ipam files --inotify--> pods, holdings --+--> agent_wake() --> reconcile.c: plan per key, want, apply
  *	kernel --netlink--> links, fib, ... -----+
+ *	source --event--> services --dirty keys--> services.c: IPVS, nftables, VIPs, announcements
  *	BIRD --control socket--> bird_apply
  *	weftctl, weft-cni --socket--> views.c, requests.c
  *
@@ -21,6 +22,7 @@
 
 #include "agent/apply/bird.h"
 #include "agent/apply/fib.h"
+#include "agent/apply/ipvs.h"
 #include "agent/apply/link.h"
 #include "agent/apply/nft.h"
 #include "agent/apply/sysctl.h"
@@ -28,13 +30,16 @@
 #include "agent/config/config.h"
 #include "agent/daemon/holdings.h"
 #include "agent/daemon/pods.h"
+#include "agent/daemon/services.h"
 #include "agent/kernel/monitor.h"
 #include "agent/kernel/netlink.h"
 #include "agent/plan/routes.h"
 #include "agent/plan/tunnels.h"
 #include "agent/plan/wanted.h"
+#include "agent/serve/health.h"
 #include "agent/serve/server.h"
 #include "agent/state/cluster.h"
+#include "agent/state/services.h"
 
 #define AGENT_LINKS_MAX 256 /* underlay prefixes that planning looks at */
 
@@ -51,6 +56,7 @@ struct agent {
 
 	struct weft_source *source;
 	struct cluster *cluster;
+	struct services *services;
 	struct weft_ipam *ipam;
 	struct pods *pods;
 	struct holdings *holdings;
@@ -66,6 +72,11 @@ struct agent {
 	struct tunnel *tunnel;
 	struct nft *nft;
 	struct sysctl *sysctl;
+	struct ipvs *ipvs;
+	struct netlink *conntrack;
+	struct health *health;
+	struct serving *serving;
+	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
 	struct serve_server *server;
 
@@ -75,7 +86,7 @@ struct agent {
 	uint32_t underlay_mtu;
 
 	/* Which parts the next reconcile looks at, besides the cluster's dirty keys. */
-	bool underlay_dirty, tunnels_dirty, holdings_dirty, bgp_dirty, resync;
+	bool underlay_dirty, tunnels_dirty, holdings_dirty, bgp_dirty, services_dirty, resync;
 	bool swept;                     /* the first complete plan is in the kernel, leftovers are gone */
 	bool sweep_waits;               /* they stay for now, and the log says so */
 	bool ready;                     /* the conflist is written */
@@ -86,6 +97,15 @@ struct agent {
 	char sysctl_fault[WEFT_ERR_TEXT], nft_fault[WEFT_ERR_TEXT];
 	char address_fault[2][WEFT_ERR_TEXT]; /* why a tunnel has no address: v4, v6 */
 	char repair[WEFT_ERR_TEXT];           /* why kernel work is being tried again, "" = it isn't */
+
+	bool ipvs_read;           /* once: what in IPVS is ours is known since */
+	bool ipvs_ready;          /* its settings are made */
+	uint64_t audit_at;        /* uv_now(): when IPVS is read again; 0 = not planned */
+	uint64_t health_retry_at; /* its port could not be bound; 0 = it could */
+	char health_fault[WEFT_ERR_TEXT];
+	bool firewall_dirty;          /* somebody changed nftables since input_drop was found out */
+	char input_drop[256];         /* a foreign chain that drops what comes in (H11) */
+	uint64_t services_applied_ms; /* Unix time of the last turn that left nothing waiting */
 
 	uv_poll_t monitor_poll, nft_poll;
 	uv_timer_t wake, deadline;
@@ -115,6 +135,14 @@ int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *e
 
 /* sysctls.c */
 void agent_want_sysctls(struct agent *a);
+
+/* serve_services.c: what Services need of the daemon besides planning. */
+int agent_services_open(struct agent *a, struct weft_err *err);
+void agent_services_close(struct agent *a);
+bool agent_services_event(struct agent *a, const struct weft_event *ev); /* true: taken */
+void agent_services_ready(struct agent *a); /* IPVS settings, audit, health listener: what is due */
+uint64_t agent_services_deadline(const struct agent *a);
+const char *agent_input_drop(struct agent *a);
 
 /* ready.c: writes the conflist once pods can work. */
 void agent_check_ready(struct agent *a);

@@ -130,6 +130,15 @@ static void clean_bird_routes(struct job *j)
 	printf("removed %zu routes of a BIRD that is gone\n", n);
 }
 
+static void clean_ipvs(struct job *j)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	size_t n = 0;
+
+	check(j, "IPVS", cleanup_ipvs(j->cfg, j->nl, &n, &err), &err);
+	printf("removed %zu IPVS services\n", n);
+}
+
 static void clean_kernel(struct job *j)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -137,6 +146,7 @@ static void clean_kernel(struct job *j)
 	char record[WEFT_PATH_MAX + 16];
 	size_t n = 0;
 
+	clean_ipvs(j); /* before the routes: they tell which VIPs are ours */
 	check(j, "routes", fib_cleanup(j->nl, &n, &err), &err);
 	printf("removed %zu routes\n", n);
 	clean_bird_routes(j);
@@ -174,6 +184,7 @@ int cleanup_run(const struct weft_config *cfg, struct weft_err *err)
 	remove_folder(&j, cfg->bird.config_dir, "secrets");
 	remove_folder(&j, cfg->state_dir, "ipam");
 	remove_file(&j, cfg->run_dir, "weftd.sock");
+	remove_file(&j, cfg->state_dir, "nft.listing");
 	remove_file(&j, cfg->state_dir, WEFTD_LOCK);
 	if (j.first.code)
 		*err = j.first;

@@ -8,6 +8,7 @@
 #include "weft/err.h"
 
 #include "agent/config/config.h"
+#include "agent/kernel/netlink.h"
 
 #define WEFT_CONFLIST "10-weft.conflist"
 
@@ -18,5 +19,8 @@
  * after bird.staleRoutes.
  */
 int cleanup_run(const struct weft_config *cfg, struct weft_err *err);
+
+/* The IPVS services, as long as our routes are there to tell which are ours. */
+int cleanup_ipvs(const struct weft_config *cfg, struct netlink *nl, size_t *removed, struct weft_err *err);
 
 #endif

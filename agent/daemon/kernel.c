@@ -65,6 +65,7 @@ static void on_nft(uv_poll_t *poll, int status, int events)
 	(void)status;
 	(void)events;
 	nft_on_readable(a->nft);
+	a->firewall_dirty = true;
 	agent_wake(a);
 }
 
@@ -77,6 +78,8 @@ int agent_kernel_resync(struct agent *a, struct weft_err *err)
 		r = fib_resync(a->fib, now, err);
 	if (r == 0)
 		r = nft_resync(a->nft, err);
+	if (r == 0 && a->ipvs_read)
+		r = ipvs_resync(a->ipvs, now, err);
 	if (r < 0)
 		return r;
 	tunnel_resync(a->tunnel);
@@ -193,9 +196,11 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	a->tunnel = a->links ? tunnel_new(a->nl, a->links) : NULL;
 	a->nft = nft_new(listing, err);
 	a->sysctl = sysctl_new(record, "/proc/sys", err);
+	a->ipvs = ipvs_new(serving_owns, &a->serving, err);
+	a->conntrack = netlink_open_protocol(NETLINK_NETFILTER, err);
 	a->wanted = wanted_new(&routes);
 	a->tunnel_peers = tunnels_peers_new(&peers);
-	if (!a->fib || !a->tunnel || !a->nft || !a->sysctl)
+	if (!a->fib || !a->tunnel || !a->nft || !a->sysctl || !a->ipvs || !a->conntrack)
 		return err->code ? err->code : weft_err_errno(err, ENOMEM, "kernel state");
 	uv_poll_init(a->loop, &a->monitor_poll, monitor_fd(a->monitor));
 	a->monitor_poll.data = a;
@@ -215,6 +220,9 @@ void agent_kernel_close(struct agent *a)
 	wanted_free(a->wanted);
 	tunnels_peers_free(a->tunnel_peers);
 	sysctl_free(a->sysctl);
+	ipvs_free(a->ipvs);
+	if (a->conntrack)
+		netlink_close(a->conntrack);
 	nft_free(a->nft);
 	tunnel_free(a->tunnel);
 	fib_free(a->fib);

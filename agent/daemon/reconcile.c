@@ -47,7 +47,7 @@ static void take_self(struct agent *a)
 		a->env.ip4 = self->node.ip4;
 		a->env.ip6 = self->node.ip6;
 	}
-	a->tunnels_dirty = a->holdings_dirty = a->bgp_dirty = a->underlay_dirty = true;
+	a->tunnels_dirty = a->holdings_dirty = a->bgp_dirty = a->underlay_dirty = a->services_dirty = true;
 	if (!self && !a->no_self)
 		log_warning(
 		        "there is no Node object named %s: what is there stays, nothing new is programmed",
@@ -68,6 +68,7 @@ static void drain_cluster(struct agent *a)
 			break;
 		case CLUSTER_DIRTY_NODE:
 			tunnels_peers_update(a->tunnel_peers, a->cluster, d.node);
+			serving_node_changed(a->serving, d.node);
 			break;
 		case CLUSTER_DIRTY_POOLS:
 			a->tunnels_dirty = a->holdings_dirty = true;
@@ -79,6 +80,7 @@ static void drain_cluster(struct agent *a)
 			take_self(a);
 			break;
 		case CLUSTER_DIRTY_SERVICES:
+			a->services_dirty = true;
 			break;
 		}
 	}
@@ -173,6 +175,29 @@ static bool knows_itself(const struct agent *a)
 	return cluster_self(a->cluster) && a->underlay_mtu;
 }
 
+static bool add_pod_cidr(void *ctx, const struct weft_object *pool)
+{
+	struct nft_shape *shape = ctx;
+
+	if (pool->ippool.use == WEFT_USE_PODS)
+		shape->pod_cidrs[shape->n_pod_cidrs++] = pool->ippool.cidr;
+	return shape->n_pod_cidrs == NFT_CIDRS;
+}
+
+/* The table's shape: tunnels, and what Services have to know of the node and the cluster. */
+static void want_table(struct agent *a)
+{
+	struct nft_shape shape = {.ipip = a->env.ipip_ready,
+	                          .sit = a->env.sit_ready,
+	                          .local = a->tunnels_plan.local,
+	                          .tunnel4 = a->env.tunnel4,
+	                          .tunnel6 = a->env.tunnel6};
+
+	cluster_each(a->cluster, WEFT_IPPOOL, add_pod_cidr, &shape);
+	serving_shape(a->serving, &shape);
+	nft_want(a->nft, &shape);
+}
+
 static void plan_tunnels(struct agent *a)
 {
 	struct routes_env before = a->env;
@@ -187,11 +212,7 @@ static void plan_tunnels(struct agent *a)
 	a->env.sit_ready = t->sit && weft_addr_is_set(&t->local);
 	want_tunnel(a, TUNNEL_IPIP, a->env.ipip_ready, &a->env.tunnel4);
 	want_tunnel(a, TUNNEL_SIT, a->env.sit_ready, &a->env.tunnel6);
-	nft_want(a->nft, &(struct nft_shape){.ipip = a->env.ipip_ready,
-	                                     .sit = a->env.sit_ready,
-	                                     .local = t->local,
-	                                     .tunnel4 = a->env.tunnel4,
-	                                     .tunnel6 = a->env.tunnel6});
+	want_table(a);
 	if (memcmp(&before, &a->env, sizeof(before)))
 		cluster_dirty_all(a->cluster);
 }
@@ -228,6 +249,7 @@ static void plan(struct agent *a)
 			a->underlay_dirty = false;
 			agent_underlay_refresh(a);
 			agent_want_sysctls(a);
+			a->services_dirty = true;
 		}
 		if (a->holdings_dirty) {
 			a->holdings_dirty = false;
@@ -259,17 +281,41 @@ static void note_failure(struct agent *a, const char *what, const struct weft_er
 	a->resync = true;
 }
 
+static void plan_services(struct agent *a)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+
+	if (!knows_itself(a))
+		return;
+	if (a->services_dirty) {
+		a->services_dirty = false;
+		serving_refresh(a->serving, &a->env.ip4, &a->env.ip6);
+		want_table(a);
+	}
+	/* Not before: service CIDRs, our addresses and our local routes tell which of its services are ours.
+	 */
+	if (!a->ipvs_read) {
+		a->ipvs_read = true;
+		if (ipvs_resync(a->ipvs, uv_now(a->loop), &err) < 0)
+			note_failure(a, "reading IPVS", &err);
+	}
+	serving_plan(a->serving);
+}
+
 /* Returns true when everything that is wanted was handed to the kernel. */
 static bool apply(struct agent *a)
 {
 	uint64_t now = uv_now(a->loop);
 	struct weft_err err = WEFT_ERR_INIT;
-	int r;
+	int r, services;
 
 	if (sysctl_apply(a->sysctl, &err) < 0 && strcmp(a->sysctl_fault, err.text))
 		log_error("kernel settings: %s", err.text);
 	snprintf(a->sysctl_fault, sizeof(a->sysctl_fault), "%s", err.text);
 	err = WEFT_ERR_INIT;
+	r = serving_withdraw(a->serving, now, &err);
+	if (r < 0)
+		note_failure(a, "withdrawing Services", &err);
 	/* These two keep what failed dirty and try again by their own deadline. First who may send to a
 	 * tunnel. */
 	a->nft_fault[0] = '\0';
@@ -279,10 +325,16 @@ static bool apply(struct agent *a)
 	}
 	if (tunnel_apply(a->tunnel, now, &err) < 0)
 		log_error("tunnel devices: %s", err.text);
+	err = WEFT_ERR_INIT;
+	services = serving_apply(a->serving, now, &err);
+	if (services < 0)
+		note_failure(a, "Services", &err);
+	else if (services > 0)
+		agent_wake(a);
 	r = fib_apply(a->fib, now, &err);
 	if (r < 0)
 		note_failure(a, "routes", &err);
-	return r == 0; /* the rest in the next turn: the loop has others to serve */
+	return r == 0 && services == 0; /* the rest in the next turn: the loop has others to serve */
 }
 
 /*
@@ -291,7 +343,7 @@ static bool apply(struct agent *a)
  */
 static bool may_sweep(const struct agent *a)
 {
-	return knows_itself(a) && !cluster_invalid(a->cluster);
+	return knows_itself(a) && !cluster_invalid(a->cluster) && !serving_waits(a->serving);
 }
 
 static void on_deadline(uv_timer_t *t)
@@ -308,6 +360,10 @@ static void arm_deadline(struct agent *a)
 		at = tunnel_deadline(a->tunnel);
 	if (nft_deadline(a->nft) < at)
 		at = nft_deadline(a->nft);
+	if (ipvs_deadline(a->ipvs) < at)
+		at = ipvs_deadline(a->ipvs);
+	if (agent_services_deadline(a) < at)
+		at = agent_services_deadline(a);
 	if (a->resync && now + 1000 < at)
 		at = now + 1000;
 	if (a->ready_retry_at && a->ready_retry_at < at)
@@ -332,6 +388,8 @@ void agent_reconcile(struct agent *a)
 		a->bgp_dirty = true;
 	}
 	plan(a);
+	plan_services(a);
+	agent_services_ready(a);
 	complete = apply(a);
 	if (!a->resync)
 		a->repair[0] = '\0';
@@ -344,6 +402,7 @@ void agent_reconcile(struct agent *a)
 	if (complete && !a->swept && !a->repair[0] && may_sweep(a)) {
 		a->swept = true;
 		fib_sweep(a->fib);
+		ipvs_sweep(a->ipvs);
 		nft_sweep(a->nft);
 		tunnel_sweep(a->tunnel);
 		complete = apply(a);

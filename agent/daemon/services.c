@@ -453,16 +453,13 @@ void serving_shape(const struct serving *s, struct nft_shape *shape)
 	memcpy(shape->service_cidrs, s->cidrs, shape->n_service_cidrs * sizeof(s->cidrs[0]));
 }
 
+/* On any address of the node: which of them answer is a setting, and may have been another one. */
 static bool is_node_port(const struct serving *s, const struct svc_virtual_key *key)
 {
 	const struct weft_config_services *c = &s->o.cfg->services;
 
-	if (key->port < c->node_port_first || key->port > c->node_port_last)
-		return false;
-	for (size_t i = 0; i < s->n_node_addrs; i++)
-		if (!weft_addr_cmp(&s->node_addrs[i], &key->addr))
-			return true;
-	return false;
+	return key->port >= c->node_port_first && key->port <= c->node_port_last &&
+	       links_has_addr(s->o.links, &key->addr);
 }
 
 bool serving_owns(void *ctx, const struct svc_virtual_key *key)

@@ -139,6 +139,44 @@ static void add_tunnels(const struct agent *a, cJSON *root, cJSON *problems)
 		problem(problems, "tunnels", "", a->tunnels_plan.reason);
 }
 
+struct service_walk {
+	cJSON *problems;
+	size_t shown;
+};
+
+static void service_problem(void *ctx, const char *service, const char *text)
+{
+	struct service_walk *w = ctx;
+	char object[WEFT_KEY_MAX + 16];
+
+	if (w->shown++ >= 20)
+		return;
+	snprintf(object, sizeof(object), "Service %s", service);
+	problem(w->problems, object, "", text);
+}
+
+static void add_services(struct agent *a, cJSON *root, cJSON *problems)
+{
+	struct serving_stats s = serving_stats(a->serving);
+	struct service_walk w = {.problems = problems};
+	struct weft_err err = WEFT_ERR_INIT;
+	cJSON *item = cJSON_AddObjectToObject(root, "services");
+
+	cJSON_AddNumberToObject(item, "total", (double)services_count(a->services));
+	cJSON_AddNumberToObject(item, "virtualServices", (double)ipvs_stats(a->ipvs).services);
+	cJSON_AddNumberToObject(item, "destinations", (double)ipvs_stats(a->ipvs).dests);
+	cJSON_AddNumberToObject(item, "vips", (double)s.vips);
+	cJSON_AddNumberToObject(item, "announced", (double)s.announced);
+	cJSON_AddNumberToObject(item, "waiting", (double)s.waiting);
+	if (ipvs_stats(a->ipvs).services && !ipvs_available(a->ipvs, &err))
+		problem(problems, "IPVS", "", err.text);
+	if (s.vips && agent_input_drop(a)[0])
+		problem(problems, "firewall", "", agent_input_drop(a));
+	if (a->health_fault[0])
+		problem(problems, "health listener", "", a->health_fault);
+	serving_each_problem(a->serving, service_problem, &w);
+}
+
 static cJSON *status_base(struct agent *a)
 {
 	cJSON *root = cJSON_CreateObject(), *list, *problems = cJSON_CreateArray();
@@ -157,6 +195,8 @@ static cJSON *status_base(struct agent *a)
 	add_routes(a, root, problems);
 	add_ipam(a, root);
 	add_tunnels(a, root, problems);
+	if (a->cfg.services.enabled)
+		add_services(a, root, problems);
 	if (!self)
 		problem(problems, "Node", "",
 		        "there is no Node object with this node's name: create it, or set nodeName");

@@ -54,6 +54,30 @@ static void want_advertisements(struct agent *a, const char *dev)
 	want_instead(a, path, '1', "2");
 }
 
+/* S28. Those of IPVS exist once its module is loaded; agent_services_ready() comes again then. */
+static void want_services(struct agent *a)
+{
+	static const char *const ipvs[][2] = {
+	        {"conntrack", "1"},                 /* source NAT and S27 need it */
+	        {"expire_nodest_conn", "1"},        /* a client of an endpoint that is gone starts anew */
+	        {"expire_quiescent_template", "1"}, /* H12 */
+	        {"conn_reuse_mode", "1"},
+	        {"nat_icmp_send", "0"}, /* it searches all destinations for each ICMP error */
+	        {"schedule_icmp", "0"},
+	        {"sloppy_tcp", "0"},
+	};
+	char path[SYSCTL_PATH_MAX];
+
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(ipvs); i++) {
+		snprintf(path, sizeof(path), "net/ipv4/vs/%s", ipvs[i][0]);
+		want(a, path, ipvs[i][1], true);
+	}
+	want(a, "net/ipv4/vs/run_estimation", a->cfg.services.statistics ? "1" : "0", true);
+	/* VIPs are local addresses: no link may learn by ARP that they are here. */
+	want(a, "net/ipv4/conf/all/arp_ignore", "1", false);
+	want(a, "net/ipv4/conf/all/arp_announce", "2", false);
+}
+
 void agent_want_sysctls(struct agent *a)
 {
 	bool v6 = weft_addr_is_set(&a->env.ip6);
@@ -66,6 +90,8 @@ void agent_want_sysctls(struct agent *a)
 	want(a, "net/ipv4/fib_multipath_hash_policy", "1", true);
 	want(a, "net/ipv6/fib_multipath_hash_policy", "1", true);
 	want_loose(a, "all");
+	if (a->cfg.services.enabled)
+		want_services(a);
 	/* Ours: it may not be there yet, and then gets the host's default. */
 	want(a, "net/ipv4/conf/" WEFT_DEV_IPIP "/rp_filter", "2", true);
 	for (size_t i = 0; i < a->env.n_links; i++)
