@@ -14,4 +14,13 @@
 int lookup_route(struct netlink *nl, const struct weft_addr *dst, struct route_info *out,
                  struct weft_err *err);
 
+/* The same for a packet from src (AF_UNSPEC: any) that comes in by this device (0: it is this host's own).
+ * -EXDEV: the kernel would drop it, because it does not expect src on that device. */
+struct lookup_packet {
+	struct weft_addr src, dst;
+	uint32_t iif;
+};
+int lookup_packet(struct netlink *nl, const struct lookup_packet *packet, struct route_info *out,
+                  struct weft_err *err);
+
 #endif
