@@ -163,7 +163,7 @@ static int field_health_listen(struct weft_decode_ctx *ctx, const struct weft_fi
 {
 	const char *text = weft_decode_text(ctx, v, 64), *colon;
 	struct weft_config_services *s = out;
-	struct weft_addr addr;
+	struct weft_addr addr = {0};
 	uint16_t port = 0;
 
 	(void)f;
@@ -177,7 +177,9 @@ static int field_health_listen(struct weft_decode_ctx *ctx, const struct weft_fi
 		        "\"%s\" is not an address to listen on such as :10256 or 10.0.0.1:10256 or [fd00::1]:10256",
 		        text);
 	/* 0.0.0.0 is all addresses, which is one socket for both families here. */
-	s->health_addr = !*text || unspecified(&addr) ? (struct weft_addr){0} : addr;
+	if (unspecified(&addr))
+		addr.family = AF_UNSPEC;
+	s->health_addr = addr;
 	s->health_port = port;
 	return 0;
 }
