@@ -206,8 +206,12 @@ void lb_ready(struct lb *lb)
 		if (s->ours)
 			lb_adopt(lb, s, s->status);
 	lb->ready = true;
-	for (s = lb->services; s; s = s->hh.next)
+	lb->telling = NULL; /* anew, in this order */
+	for (s = lb->services; s; s = s->hh.next) {
 		lb_mark(lb, s);
+		if (s->telling)
+			DL_APPEND2(lb->telling, s, tell_prev, tell_next);
+	}
 	lb_settle(lb);
 }
 

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The controller: gives LoadBalancer Services their IPs. One process of the cluster does it at a time.
+ *
+ *	event --> controller_on_event(): which keys to look at --(the loop's next turn)--> stores --> ipam/lb
+ *	ipam/lb: what is decided --> source->put_status() of Services and IPPools; what failed is tried again
+ *
+ * It stands for the role "controller" once the source has delivered everything. Who begins to lead builds
+ * ipam/lb anew from the stores, so that every IP in every status is adopted before the first one is given;
+ * who ends forgets it. Between the two, other processes' controllers only watch which statuses there are.
+ *
+ * A status whose Service is gone is removed: when the Service goes, and when a reign begins.
+ */
+#ifndef AGENT_DAEMON_CONTROLLER_H
+#define AGENT_DAEMON_CONTROLLER_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "weft/err.h"
+#include "weft/source.h"
+
+#include "agent/state/cluster.h"
+#include "agent/state/services.h"
+
+struct controller;
+struct cJSON;
+
+/* The type of the condition in a Service's status; its reasons are ipam/lb.h's. */
+#define CONTROLLER_CONDITION "weft.dev/LoadBalancer"
+
+struct controller_options {
+	uv_loop_t *loop;
+	struct weft_source *source;
+	const struct cluster *cluster;
+	const struct services *services;
+	bool default_class;   /* Services without loadBalancerClass are ours too */
+	const char *identity; /* of this process, for people; copied */
+	uint64_t retry_ms;    /* after a write that failed; 0 = 5 s */
+};
+
+int controller_new(const struct controller_options *o, struct controller **out, struct weft_err *err);
+void controller_free(struct controller *c); /* before the source's free, in the same turn of the loop */
+
+/* Every event of the source, before the stores take it: the keys are noted, the rest is read from the stores
+ * in the loop's next turn. */
+void controller_on_event(struct controller *c, const struct weft_event *ev);
+
+/* For status: {"leading":...,"identity":...,"services":{"assigned":..,"pending":..,"conflict":..},
+ * "problems":[{"service":..,"reason":..,"message":..}],"pools":[{"name":..,"capacity":..,"used":..,
+ * "conflicts":..}],"failedWrites":..,"error":..}; services, problems and pools only while it leads. */
+struct cJSON *controller_describe(const struct controller *c);
+
+#endif

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Inside the controller: controller.c (the reign, what changed) and controller_status.c (what is written).
+ */
+#ifndef AGENT_DAEMON_CONTROLLER_PRIVATE_H
+#define AGENT_DAEMON_CONTROLLER_PRIVATE_H
+
+#include "agent/daemon/controller.h"
+#include "agent/state/keyhash.h"
+
+#define uthash_fatal(msg) abort()
+#include <uthash.h>
+
+#include "ipam/lb.h"
+
+/* What is known of one Service, IPPool or Namespace; dropped when there is nothing. */
+struct controller_item {
+	UT_hash_handle hh;
+	struct controller *c;
+	enum weft_kind kind;
+	char *id; /* kind's letter, then the key */
+	bool dirty;
+	struct controller_item *prev, *next; /* dirty ones */
+	bool gone;                           /* its Service was there and is not any more */
+	bool has_status;                     /* of ours: written, or on its way */
+	bool refused;                        /* a pool that the rules between pools refuse */
+	unsigned writes;                     /* under way */
+	bool failed;                         /* the last one did */
+};
+
+struct controller {
+	struct controller_options o;
+	char *identity;
+	struct keyhash hash;
+	struct controller_item *items, *dirty;
+	bool pools_dirty; /* which of them are refused may have changed */
+	bool synced, standing, leading;
+	struct lb *lb; /* while it leads */
+	uv_timer_t wake, retry;
+	unsigned handles;
+	size_t failing;
+	char error[WEFT_ERR_TEXT]; /* of the last write that failed, or of standing */
+};
+
+static inline const char *item_key(const struct controller_item *i)
+{
+	return i->id + 1;
+}
+
+struct controller_item *controller_item(struct controller *c, enum weft_kind kind, const char *key);
+void controller_item_drop_if_unused(struct controller_item *i);
+
+/* Write what is decided for a Service or a pool; there is no such thing (any more): remove its status. */
+void controller_write(struct controller *c, enum weft_kind kind, const char *key);
+/* Write all that changed. */
+void controller_write_all(struct controller *c);
+/* What failed, again. */
+void controller_retry(struct controller *c);
+
+#endif
