@@ -7,7 +7,7 @@
  *	kernel --netlink--> links, fib, ... -----+
  *	source --event--> services --dirty keys--> services.c: IPVS, nftables, VIPs, announcements
  *	BIRD --control socket--> bird_apply
- *	weftctl, weft-cni --socket--> views.c, requests.c
+ *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
  *one turn of the loop. There is no periodic work: timers run only while something has to be tried again.
@@ -31,6 +31,7 @@
 #include "agent/daemon/holdings.h"
 #include "agent/daemon/pods.h"
 #include "agent/daemon/services.h"
+#include "agent/daemon/views_services.h"
 #include "agent/kernel/monitor.h"
 #include "agent/kernel/netlink.h"
 #include "agent/plan/routes.h"
@@ -76,6 +77,7 @@ struct agent {
 	struct netlink *conntrack;
 	struct health *health;
 	struct serving *serving;
+	struct services_views services_views;
 	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
 	struct serve_server *server;

@@ -274,10 +274,20 @@ int agent_views_register(struct agent *a)
 	        {"claim", "weft-cni: make sure that a block has a free address", view_claim},
 	};
 
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(views); i++) {
-		int r = serve_register(a->server, views[i].name, views[i].fn, a, views[i].help);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < WEFT_ARRAY_LEN(views); i++)
+		r = serve_register(a->server, views[i].name, views[i].fn, a, views[i].help);
+	a->services_views = (struct services_views){.serving = a->serving,
+	                                            .services = a->services,
+	                                            .ipvs = a->ipvs,
+	                                            .nl = a->nl,
+	                                            .links = a->links};
+	if (r == 0)
+		r = serve_register(a->server, "services", view_services, &a->services_views,
+		                   "addresses, endpoints and state of Services");
+	if (r == 0)
+		r = serve_register(a->server, "trace", view_trace, &a->services_views,
+		                   "where a packet goes, by the kernel's own answers");
+	return r;
 }
