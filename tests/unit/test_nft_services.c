@@ -260,8 +260,7 @@ static void alterations_of_elements_are_undone(void **state)
 	static const char *const deeds[] = {
 	        "nft delete element inet weft vip4 '{ 10.20.0.1 }'",
 	        "nft add element inet weft vip6 '{ 2001:db8::1 }'",
-	        "nft delete element inet weft etpl4 '{ 10.20.0.1 . 6 . 81 }'; "
-	        "nft add element inet weft etpl4 '{ 10.20.0.1 . 6 . 81 : 0x1 }'",
+	        "nft \"delete element inet weft etpl4 { 10.20.0.1 . 6 . 81 }; add element inet weft etpl4 { 10.20.0.1 . 6 . 81 : 0x1 }\"",
 	        "nft flush set inet weft source4",
 	        "nft add element inet weft source4 '{ 10.20.0.1 . 6 . 84 . 1.0.0.0-1.0.0.2 }'",
 	        "nft add element inet weft hairpin4 '{ 1.2.3.4 . 1.2.3.5 }'",
