@@ -29,7 +29,7 @@
  * map without an element for the packet ends the rule and leaves the mark.
  * - IPVS changes only the reply direction of a connection's tuples (H2): `ct original` is the VIP, also in
  *   postrouting. nft 1.0.6 wants a match of l4proto before `ct original proto-dst`.
- * - Anonymous sets may not hold a prefix that lies in another, hence first_of().
+ * - Prefixes that lie in others are merged by nft, in anonymous sets.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -97,20 +97,6 @@ static void encap_rule(struct weft_buf *b, const char *dev, const char *family, 
 
 /* --- Services --- */
 
-/* Is the prefix of this family, and in no other of the array? */
-static bool first_of(const struct weft_prefix *all, size_t n, size_t i, uint8_t af)
-{
-	if (all[i].addr.family != af)
-		return false;
-	for (size_t j = 0; j < n; j++) {
-		bool covers = j != i && weft_prefix_covers(&all[j], &all[i]);
-
-		if (covers && (j < i || weft_prefix_cmp(&all[j], &all[i]) != 0))
-			return false;
-	}
-	return true;
-}
-
 /* HEAD{ 10.96.0.0/16, 10.98.0.0/16 }; nothing, and false, without a prefix of the family. */
 static bool prefixes(struct weft_buf *b, const char *head, const struct weft_prefix *all, size_t n,
                      uint8_t af)
@@ -119,7 +105,7 @@ static bool prefixes(struct weft_buf *b, const char *head, const struct weft_pre
 	bool any = false;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!first_of(all, n, i, af))
+		if (all[i].addr.family != af)
 			continue;
 		weft_buf_printf(b, "%s%s", any ? ", " : head, weft_prefix_str(&all[i], text));
 		any = true;

@@ -306,6 +306,11 @@ static void services_come_and_go(void **state)
 	assert_true(nft_settled(n));
 	nft_want(n, &with);
 	apply(n);
+	nft_want(n, &without);
+	want(n, element(SVC_SET_VIP, "fd20::9", 0)); /* meant for sets that will be there after all */
+	nft_want(n, &with);
+	apply(n);
+	set_shows("vip6", "fd20::9", true);
 	set_shows("vip4", "elements = { 10.20.0.9 }", true);
 	set_shows("hairpin6", "fd44::7", true);
 	assert_int_equal(nft_resync(n, NULL), 0);
@@ -393,15 +398,21 @@ static void left_overs_stay_until_the_sweep(void **state)
 	set_shows("etpl4", "elements = { 10.20.0.1 . 6 . 81 : 0x57000009 }", true);
 	set_shows("etpl6", "elements = { fd20::1 . 6 . 81 : 0x57000001 }", true);
 	set_shows("peer4", "10.1.1.5", true);
-	want(n, range("10.20.0.1", 84, "11.0.0.0/8")); /* a left-over lies in it */
+	unwant(n, element(SVC_SET_VIP, "fd20::1", 0)); /* nobody wanted it in this life */
+	want(n, element(SVC_SET_HAIRPIN, "fd44::7", 0));
+	unwant(n, element(SVC_SET_HAIRPIN, "fd44::7", 0)); /* this one was spoken of */
+	want(n, range("10.20.0.1", 84, "11.0.0.0/8"));     /* a left-over lies in it */
 	apply(n);
 	set_shows("source4", "10.20.0.1 . 6 . 84 . 11.0.0.0/8", true);
+	set_shows("vip6", "elements = { fd20::1 }", true);
+	set_shows("hairpin6", "elements", false);
 	assert_int_equal(nft_resync(n, NULL), 0);
 	assert_true(nft_settled(n));
 	nft_sweep(n);
 	assert_false(nft_settled(n));
 	apply(n);
 	set_shows("vip4", "elements = { 10.20.0.9 }", true);
+	set_shows("vip6", "elements", false);
 	set_shows("etpl6", "elements", false);
 	set_shows("source4", "elements = { 10.20.0.1 . 6 . 84 . 11.0.0.0/8 }", true);
 	set_shows("peer4", "elements", false);
