@@ -132,6 +132,11 @@ static bool is_tunnel(const char *dev)
 	return !strcmp(dev, WEFT_DEV_IPIP) || !strcmp(dev, WEFT_DEV_SIT);
 }
 
+static bool is_pod(const char *dev)
+{
+	return !strncmp(dev, WEFT_DEV_PREFIX, strlen(WEFT_DEV_PREFIX)) && !is_tunnel(dev);
+}
+
 /* "fabric via 10.1.1.1 dev eth0 (10.244.2.0/26 metric 32)" */
 static void way_text(const struct trace *t, const struct route_info *r, char *out, size_t size)
 {
@@ -142,6 +147,8 @@ static void way_text(const struct trace *t, const struct route_info *r, char *ou
 		kind = "tunnel";
 	else if (r->route.protocol == RTPROT_BIRD)
 		kind = "fabric";
+	else if (r->route.protocol == RTPROT_KERNEL)
+		kind = "network of this node";
 	else if (r->route.protocol == WEFT_RTPROT)
 		kind = weft_addr_is_set(&r->route.gateway) ? "direct" : "pod of this node";
 	weft_prefix_str(&r->route.key.dst, dst);
@@ -183,15 +190,12 @@ static bool find_source(struct trace *t)
 		const char *dev = dev_name(t, r.oif);
 
 		t->packet.iif = r.oif;
-		t->from = !strncmp(dev, WEFT_DEV_PREFIX, strlen(WEFT_DEV_PREFIX)) && !is_tunnel(dev)
-		                  ? FROM_POD
-		                  : FROM_OUTSIDE;
+		t->from = is_pod(dev) ? FROM_POD : FROM_OUTSIDE;
 		return true;
 	}
 	weft_addr_str(&t->packet.src, text);
-	hop(t, "route", "the way back to %s: %s", text, ret < 0 ? refusal(ret) : "several next hops");
-	verdict(t, "unreachable",
-	        "it can't be told which device %s would come in by: answers have no one way", text);
+	hop(t, "route", "back to %s: %s", text, ret < 0 ? refusal(ret) : "several next hops");
+	verdict(t, "unreachable", "it is not known by which device packets of %s would come in", text);
 	return false;
 }
 
@@ -456,7 +460,10 @@ static void through_this_node(struct trace *t)
 	add_route(t, hop(t, "route", "%s", text), &t->route);
 	if (t->from == FROM_SELF && is_tunnel(dev_name(t, t->route.oif)))
 		hop(t, "snat", "the source is, or becomes, the tunnel's address");
-	verdict(t, "delivered", "%s", text);
+	verdict(t, "delivered", "%s",
+	        is_pod(dev_name(t, t->route.oif))
+	                ? "to a pod of this node"
+	                : "to the next hop; what others do with it is not looked at");
 }
 
 static void trace(struct trace *t)
@@ -483,8 +490,12 @@ static int read_addr(const cJSON *args, const char *name, struct weft_addr *out,
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(args, name));
 
 	if (!text)
-		return weft_err_set(err, EINVAL, "trace: args.%s is missing", name);
-	return weft_addr_parse(text, out, err);
+		return weft_err_set(err, EINVAL, "trace: args.%s is no text", name);
+	if (weft_addr_parse(text, out, err) < 0)
+		return weft_err_wrap(err, "trace: args.%s", name);
+	if (!weft_addr_is_host(out))
+		return weft_err_set(err, EINVAL, "trace: args.%s: %s is no address of a host", name, text);
+	return 0;
 }
 
 static int read_port(const cJSON *args, struct trace *t, struct weft_err *err)

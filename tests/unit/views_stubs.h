@@ -19,7 +19,7 @@ struct recorded {
 };
 
 static struct plan_bed bed;
-static struct recorded recorded[4];
+static struct recorded recorded[5];
 static enum ipvs_state ipvs_is;
 static const char *ipvs_text = "", *route_is = "installed", *holder;
 static bool announced, masquerade_all;
@@ -61,7 +61,10 @@ void serving_shape(const struct serving *s, struct nft_shape *shape)
 	shape->node4 = addr("10.1.1.1");
 	shape->service_cidrs[0] = prefix("10.96.0.0/16");
 	shape->pod_cidrs[0] = prefix("10.244.0.0/16");
-	shape->n_service_cidrs = shape->n_pod_cidrs = 1;
+	shape->service_cidrs[1] = prefix("fd96::/112");
+	shape->pod_cidrs[1] = prefix("fd44::/48");
+	shape->node6 = addr("fd01::1");
+	shape->n_service_cidrs = shape->n_pod_cidrs = 2;
 }
 
 enum ipvs_state ipvs_state_of(const struct ipvs *i, const struct svc_virtual_key *key, const char **text)
