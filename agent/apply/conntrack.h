@@ -5,6 +5,10 @@
  * One dump of the UDP entries in the kernel's connection tracking for any number of services, and one message
  * per entry that goes. TCP is never touched. IPVS changes only the reply tuple (H2), so a flow belongs to a
  * service when its original destination is the service's, and its endpoint is the reply's source.
+ *
+ * Since Linux 5.9 the kernel does this itself for a destination that is removed while expire_nodest_conn is
+ * 1, soon but not at once; what is left for us are drained destinations, other kernels, and flows from before
+ * the service was there.
  */
 #ifndef WEFT_APPLY_CONNTRACK_H
 #define WEFT_APPLY_CONNTRACK_H

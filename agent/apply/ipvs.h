@@ -12,9 +12,9 @@
  * compared one by one, and what the kernel has at a restart is adopted. One that has `keep_only` in the plan
  * is set to weight 0 where the kernel has it and never added.
  *
- * Ownership: unwanted services are removed only if owns() says that the key is ours, and only after
- * ipvs_sweep(). Until then they are stale. A foreign service on a key that we want is adopted and made as
- * wanted.
+ * Ownership: unwanted services are removed only if owns() says that the key is ours (once is enough: the
+ * address may be forgotten when the service goes) or this process added them, and only after ipvs_sweep().
+ * Until then they are stale. A foreign service on a key that we want is adopted and made as wanted.
  *
  * Order: additions first, removals last.
  */
@@ -54,8 +54,9 @@ void ipvs_unwant(struct ipvs *i, const struct svc_virtual_key *key);
 
 /*
  * Write what is dirty, a bounded number of messages. 0: nothing left to do now; 1: call again soon; negative
- * errno: the socket failed. Refusals of single services are logged here, kept with the service, and tried
- * again after 1 s, 2 s, ... 60 s.
+ * errno: the socket failed or answers were lost; nothing more is written before a resync, which comes by
+ * itself at the deadline when the caller makes none. Refusals of single services are logged here, kept with
+ * the service, and tried again after 1 s, 2 s, ... 60 s.
  */
 int ipvs_apply(struct ipvs *i, uint64_t now, struct weft_err *err);
 uint64_t ipvs_deadline(const struct ipvs *i);

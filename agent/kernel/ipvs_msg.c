@@ -7,6 +7,7 @@
 #include <linux/genetlink.h>
 #include <linux/ip_vs.h>
 #include <netlink/attr.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NETMASK_V4 0xffffffffu
@@ -212,7 +213,9 @@ static void get_shape(struct nlattr *tb[], struct ipvs_msg_service *out)
 	uint32_t whole = out->key.addr.family == AF_INET6 ? NETMASK_V6 : NETMASK_V4;
 
 	if (tb[IPVS_SVC_ATTR_SCHED_NAME])
-		nla_strlcpy(out->scheduler, tb[IPVS_SVC_ATTR_SCHED_NAME], sizeof(out->scheduler));
+		snprintf(out->scheduler, sizeof(out->scheduler), "%.*s",
+		         nla_len(tb[IPVS_SVC_ATTR_SCHED_NAME]),
+		         (const char *)nla_data(tb[IPVS_SVC_ATTR_SCHED_NAME]));
 	if (tb[IPVS_SVC_ATTR_FLAGS])
 		memcpy(&flags, nla_data(tb[IPVS_SVC_ATTR_FLAGS]), sizeof(flags));
 	out->sched_flags = flags.flags & ~FLAGS_OWN;
