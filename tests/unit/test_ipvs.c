@@ -176,6 +176,19 @@ static void test_restart_repairs(void **state)
 	                ->odd);
 }
 
+/* A persistence engine, or a subnet's persistence: weft sets neither, so it is taken away. */
+static void test_odd_service(void **state)
+{
+	struct world *w = *state;
+
+	put_in_kernel(w, virtual(1), "rr");
+	in_kernel(w, virtual(1))->s.odd = true;
+	restart(w);
+	want(w, virtual(1), NULL, 0);
+	applies(w, "s");
+	assert_false(in_kernel(w, virtual(1))->s.odd);
+}
+
 /* Foreign services stay, whatever happens; one on a wanted key is adopted and made right. */
 static void test_foreign(void **state)
 {
@@ -192,6 +205,7 @@ static void test_foreign(void **state)
 	put_in_kernel(w, wanted, "lc");
 	put_dest(w, theirs, 1, 9, false);
 	restart(w);
+	assert_int_equal(w->kernel.dumps, 1); /* whose endpoints nobody reads */
 	WANT(w, wanted, dest(1, 1));
 	ipvs_sweep(w->ipvs);
 	assert_int_equal(apply(w), 0);
@@ -325,6 +339,7 @@ int main(void)
 	        T(test_duplicates),
 	        T(test_restart_adopts),
 	        T(test_restart_repairs),
+	        T(test_odd_service),
 	        T(test_foreign),
 	        T(test_added_is_ours),
 	        T(test_no_removal_before_sweep),

@@ -185,6 +185,24 @@ static void test_resync_fails(void **state)
 	applies(w, "SD");
 }
 
+/* What others removed is found by a resync. */
+static void test_resync_restores(void **state)
+{
+	struct world *w = *state;
+
+	WANT(w, virtual(1), dest(1, 1));
+	WANT(w, virtual(2), dest(1, 1), dest(2, 1));
+	applies(w, "SDSDD");
+	in_kernel(w, virtual(1))->used = false;
+	in_kernel(w, virtual(2))->n = 1;
+	assert_int_equal(ipvs_resync(w->ipvs, w->now, NULL), 0);
+	assert_int_equal(state_of(w, virtual(1)), IPVS_PENDING);
+	assert_int_equal(apply(w), 0);
+	assert_int_equal(weight(w, virtual(1), 1), 1);
+	assert_int_equal(in_kernel(w, virtual(2))->n, 2);
+	assert_int_equal(w->kernel.messages, 5 + 3);
+}
+
 /* A dump that misses a service: it is added, exists, is read. Nothing is removed by that. */
 static void test_dump_misses(void **state)
 {
@@ -244,11 +262,17 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        T(test_exists),       T(test_exists_contradiction),
-	        T(test_vanished),     T(test_unknown_scheduler),
-	        T(test_backoff),      T(test_refused_removal),
-	        T(test_lost_answers), T(test_resync_fails),
-	        T(test_dump_misses),  T(test_vanishes_while_read),
+	        T(test_exists),
+	        T(test_exists_contradiction),
+	        T(test_vanished),
+	        T(test_unknown_scheduler),
+	        T(test_backoff),
+	        T(test_refused_removal),
+	        T(test_lost_answers),
+	        T(test_resync_fails),
+	        T(test_resync_restores),
+	        T(test_dump_misses),
+	        T(test_vanishes_while_read),
 	        T(test_no_module),
 	};
 

@@ -264,7 +264,7 @@ struct table {
 	size_t n;
 	int dump_error, refuse;
 	int interrupt; /* so many dumps are interrupted, after telling half */
-	unsigned dumps, sends;
+	unsigned dumps, sends, messages;
 	uint8_t asked; /* the dump's family */
 };
 
@@ -297,6 +297,7 @@ static int table_send(struct netlink *nl, struct netlink_batch *b, struct weft_e
 		AUTO_MSG *msg = netlink_msg_new();
 		size_t k;
 
+		t->messages++;
 		for (k = 0; k < t->n; k++) {
 			netlink_msg_reset(msg);
 			ct_msg_delete(msg, &t->flow[k]);
@@ -413,6 +414,7 @@ static void flush_failures(void **state)
 	t.interrupt = 2;
 	assert_int_equal(conntrack_flush_udp(&t.base, &s, 1, &deleted, &err), 0);
 	assert_int_equal(deleted, 2);
+	assert_int_equal(t.messages, 2); /* what an interrupted dump told is void */
 	fill(&t);
 	t.refuse = -EBUSY;
 	assert_int_equal(conntrack_flush_udp(&t.base, &s, 1, &deleted, &err), -EBUSY);
