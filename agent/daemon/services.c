@@ -87,115 +87,24 @@ static void take_problems(struct serving *s, struct served *v, const struct svc_
 	v->listed = v->n_problems > 0;
 }
 
-/* --- claims: address, protocol and port belong to one Service --- */
-
-static bool claimable(const struct svc_element *e)
-{
-	return e->proto && e->set != SVC_SET_HAIRPIN && e->set != SVC_SET_VIP;
-}
-
-static struct svc_virtual_key element_key(const struct svc_element *e)
-{
-	struct svc_virtual_key k;
-
-	memset(&k, 0, sizeof(k));
-	k.addr = e->addr;
-	k.proto = e->proto;
-	k.port = e->port;
-	return k;
-}
-
-static int by_key(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct svc_virtual_key));
-}
-
-/* What the plan stands for, sorted, each once. */
-static struct svc_virtual_key *claims_of(const struct svc_plan *p, size_t *n)
-{
-	struct svc_virtual_key *list = must_alloc(p->n_virtuals + p->n_elements, sizeof(*list));
-	size_t all = 0, kept = 0;
-
-	for (size_t i = 0; i < p->n_virtuals; i++)
-		if (!p->virtuals[i].key.fwmark)
-			list[all++] = p->virtuals[i].key;
-	for (size_t i = 0; i < p->n_elements; i++)
-		if (claimable(&p->elements[i]))
-			list[all++] = element_key(&p->elements[i]);
-	if (all)
-		qsort(list, all, sizeof(*list), by_key);
-	for (size_t i = 0; i < all; i++)
-		if (!kept || by_key(&list[kept - 1], &list[i]))
-			list[kept++] = list[i];
-	*n = kept;
-	return list;
-}
-
-static bool listed_key(const struct svc_virtual_key *list, size_t n, const struct svc_virtual_key *k)
-{
-	return n && bsearch(k, list, n, sizeof(*k), by_key);
-}
-
-static void release_claim(struct serving *s, const struct served *v, const struct svc_virtual_key *k)
-{
-	const char *next = claims_release(s->claims, k, v->key);
-
-	if (next)
-		services_mark(s->o.services, next);
-}
-
-static bool holds(const struct serving *s, const struct served *v, const struct svc_virtual_key *k)
-{
-	const char *holder = claims_holder(s->claims, k);
-
-	return holder && !strcmp(holder, v->key);
-}
-
-static void tell_taken(const struct serving *s, struct svc_plan *p, const struct svc_virtual_key *k)
-{
-	char text[SVC_KEY_STR];
-
-	p->problems = must_grow(p->problems, p->n_problems + 1, sizeof(*p->problems));
-	snprintf(p->problems[p->n_problems++], SVC_PROBLEM, "%s is not served: Service %.120s has it",
-	         svc_virtual_str(k, text), claims_holder(s->claims, k));
-}
-
-/* Stand for all that the plan has; what another Service holds is taken out of the plan. */
-static void claim(struct serving *s, struct served *v, struct svc_plan *p)
-{
-	struct svc_virtual_key *old = v->claimed;
-	size_t n_old = v->n_claimed, kept = 0;
-
-	v->claimed = claims_of(p, &v->n_claimed);
-	for (size_t i = 0; i < v->n_claimed; i++)
-		if (!claims_take(s->claims, &v->claimed[i], v->key))
-			tell_taken(s, p, &v->claimed[i]);
-	for (size_t i = 0; i < n_old; i++)
-		if (!listed_key(v->claimed, v->n_claimed, &old[i]))
-			release_claim(s, v, &old[i]);
-	free(old);
-	for (size_t i = 0; i < p->n_virtuals; i++)
-		if (p->virtuals[i].key.fwmark || holds(s, v, &p->virtuals[i].key))
-			p->virtuals[kept++] = p->virtuals[i];
-	p->n_virtuals = kept;
-	kept = 0;
-	for (size_t i = 0; i < p->n_elements; i++) {
-		struct svc_virtual_key k = element_key(&p->elements[i]);
-
-		if (!claimable(&p->elements[i]) || holds(s, v, &k))
-			p->elements[kept++] = p->elements[i];
-	}
-	p->n_elements = kept;
-}
-
 /* --- from plan to wants --- */
 
-static bool still_planned(const struct svc_plan *p, const struct svc_virtual_key *k)
+/*
+ * What was wanted and is no more. A key that has another holder by now is that one's to replace or to take
+ * away: so who holds a key without a virtual service makes sure that there is none.
+ */
+static void unwant_virtuals(struct serving *s, const struct served *v, const struct svc_virtual_key *keys,
+                            size_t n)
 {
-	for (size_t i = 0; i < p->n_virtuals; i++)
-		if (!memcmp(&p->virtuals[i].key, k, sizeof(*k)))
-			return true;
-	return false;
+	for (size_t i = 0; i < v->n_virtuals; i++) {
+		const struct svc_virtual_key *k = &v->virtuals[i];
+
+		if (!claims_listed(keys, n, k) && (k->fwmark || !claims_holder(s->claims, k)))
+			ipvs_unwant(s->o.ipvs, k);
+	}
+	for (size_t i = 0; i < v->n_claimed; i++)
+		if (!claims_listed(keys, n, &v->claimed[i]) && claims_held(s, v, &v->claimed[i]))
+			ipvs_unwant(s->o.ipvs, &v->claimed[i]);
 }
 
 static void want_virtuals(struct serving *s, struct served *v, const struct svc_plan *p)
@@ -210,9 +119,9 @@ static void want_virtuals(struct serving *s, struct served *v, const struct svc_
 		if (ipvs_want(s->o.ipvs, w, &p->dests[w->first], w->n, &err) < 0)
 			log_error("Service %s: %s", v->key, err.text);
 	}
-	for (size_t i = 0; i < v->n_virtuals; i++)
-		if (!still_planned(p, &v->virtuals[i]))
-			ipvs_unwant(s->o.ipvs, &v->virtuals[i]);
+	if (p->n_virtuals)
+		qsort(keys, p->n_virtuals, sizeof(*keys), claims_by_key);
+	unwant_virtuals(s, v, keys, p->n_virtuals);
 	free(v->virtuals);
 	v->virtuals = keys;
 	v->n_virtuals = p->n_virtuals;
@@ -325,7 +234,7 @@ static void plan_service(struct serving *s, const char *key)
 		svc_plan(&view, &s->env, &p);
 		s->planning = NULL;
 	}
-	claim(s, v, &p);
+	claims_settle(s, v, &p);
 	want_virtuals(s, v, &p);
 	want_elements(s, v, &p);
 	want_vips(s, v, &p);

@@ -3,6 +3,7 @@
  * Inside of agent/daemon/services*.c:
  *
  *	services.c       Services: planning, claims, wants; the order of writing
+ *	services_claims.c who has an address, protocol and port
  *	services_env.c   what planning sees of this node
  *	services_vips.c  VIPs: routes and announcements, once the dataplane holds them
  *	services_flows.c UDP flows to endpoints that are gone
@@ -99,6 +100,14 @@ struct serving {
 	struct svc_env env;
 	uint8_t adverts_digest[WEFT_DIGEST];
 };
+
+/* services_claims.c */
+/* Stand for what the plan has, let go of the rest; what another Service holds leaves the plan. */
+void claims_settle(struct serving *s, struct served *v, struct svc_plan *p);
+bool claims_held(const struct serving *s, const struct served *v, const struct svc_virtual_key *k);
+/* Lists of keys are sorted by this. */
+int claims_by_key(const void *a, const void *b);
+bool claims_listed(const struct svc_virtual_key *list, size_t n, const struct svc_virtual_key *k);
 
 /* services_env.c */
 void env_init(struct serving *s);

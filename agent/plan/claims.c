@@ -8,7 +8,8 @@
 #include <utlist.h>
 
 struct waiter {
-	struct waiter *next; /* the head holds the key, the others wait in name order */
+	struct waiter *next; /* the head holds the key, the others wait in the order of rank and name */
+	unsigned rank;
 	char name[];
 };
 
@@ -62,21 +63,64 @@ static struct waiter *waiter_find(const struct slot *s, const char *owner)
 	return w;
 }
 
-bool claims_take(struct claims *c, const struct svc_virtual_key *key, const char *owner)
+static bool before(const struct waiter *a, const char *name, unsigned rank)
 {
-	struct slot *s = need(c, key);
-	struct waiter **at = &s->list, *w;
+	return a->rank != rank ? a->rank < rank : strcmp(a->name, name) < 0;
+}
 
-	if (waiter_find(s, owner))
-		return !strcmp(s->list->name, owner);
-	if (*at)
+static void queue(struct waiter **at, struct waiter *w)
+{
+	while (*at && before(*at, w->name, w->rank))
 		at = &(*at)->next;
-	while (*at && strcmp((*at)->name, owner) < 0)
-		at = &(*at)->next;
-	w = must_alloc(1, sizeof(*w) + strlen(owner) + 1);
-	strcpy(w->name, owner);
 	w->next = *at;
 	*at = w;
+}
+
+/* The holder gives way to a lower rank only, and waits then like the others. */
+static void insert(struct slot *s, struct waiter *w)
+{
+	struct waiter *held = s->list;
+
+	if (held && held->rank <= w->rank) {
+		queue(&held->next, w);
+		return;
+	}
+	w->next = held ? held->next : NULL;
+	s->list = w;
+	if (held)
+		queue(&w->next, held);
+}
+
+/* With another rank it may lose the key to the first that waits. */
+static void move(struct slot *s, struct waiter *w, unsigned rank)
+{
+	const struct waiter *second = w->next;
+
+	w->rank = rank;
+	if (s->list == w && (!second || second->rank >= rank))
+		return;
+	LL_DELETE(s->list, w);
+	insert(s, w);
+}
+
+bool claims_take(struct claims *c, const struct svc_virtual_key *key, const char *owner, unsigned rank,
+                 const char **other)
+{
+	struct slot *s = need(c, key);
+	const struct waiter *held = s->list;
+	struct waiter *w = waiter_find(s, owner);
+
+	if (!w) {
+		w = must_alloc(1, sizeof(*w) + strlen(owner) + 1);
+		strcpy(w->name, owner);
+		w->rank = rank;
+		insert(s, w);
+	} else if (w->rank != rank) {
+		move(s, w, rank);
+	}
+	*other = NULL;
+	if (s->list != held && held)
+		*other = s->list == w ? held->name : s->list->name;
 	return s->list == w;
 }
 

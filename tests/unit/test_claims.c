@@ -13,6 +13,16 @@
 #include "agent/plan/fwmarks.h"
 #include "weft/marks.h"
 
+static const char *other;
+
+static bool take(struct claims *c, const struct svc_virtual_key *k, const char *owner)
+{
+	bool got = claims_take(c, k, owner, 1, &other);
+
+	assert_null(other);
+	return got;
+}
+
 static struct svc_virtual_key key(const char *addr, uint16_t port)
 {
 	struct svc_virtual_key k;
@@ -27,14 +37,14 @@ static struct svc_virtual_key key(const char *addr, uint16_t port)
 static void first_one_holds(void **state)
 {
 	struct claims *c = claims_new();
-	struct svc_virtual_key k = key("10.96.0.1", 80), other = key("10.96.0.1", 81);
+	struct svc_virtual_key k = key("10.96.0.1", 80), second = key("10.96.0.1", 81);
 
 	(void)state;
-	assert_true(claims_take(c, &k, "ns/z"));
-	assert_false(claims_take(c, &k, "ns/a"));
-	assert_true(claims_take(c, &k, "ns/z"));
+	assert_true(take(c, &k, "ns/z"));
+	assert_false(take(c, &k, "ns/a"));
+	assert_true(take(c, &k, "ns/z"));
 	assert_string_equal(claims_holder(c, &k), "ns/z");
-	assert_true(claims_take(c, &other, "ns/a"));
+	assert_true(take(c, &second, "ns/a"));
 	assert_null(claims_holder(c, &(struct svc_virtual_key){.port = 1}));
 	claims_free(c);
 }
@@ -45,18 +55,38 @@ static void lowest_name_takes_over(void **state)
 	struct svc_virtual_key k = key("10.96.0.1", 80);
 
 	(void)state;
-	claims_take(c, &k, "ns/m");
-	claims_take(c, &k, "ns/c");
-	claims_take(c, &k, "ns/a");
-	claims_take(c, &k, "ns/b");
-	claims_take(c, &k, "ns/b");
+	take(c, &k, "ns/m");
+	take(c, &k, "ns/c");
+	take(c, &k, "ns/a");
+	take(c, &k, "ns/b");
+	take(c, &k, "ns/b");
 	assert_null(claims_release(c, &k, "ns/c"));
 	assert_null(claims_release(c, &k, "ns/c"));
 	assert_string_equal(claims_release(c, &k, "ns/m"), "ns/a");
 	assert_string_equal(claims_release(c, &k, "ns/a"), "ns/b");
 	assert_null(claims_release(c, &k, "ns/b"));
 	assert_null(claims_holder(c, &k));
-	assert_true(claims_take(c, &k, "ns/c"));
+	assert_true(take(c, &k, "ns/c"));
+	claims_free(c);
+}
+
+static void lower_rank_displaces(void **state)
+{
+	struct claims *c = claims_new();
+	struct svc_virtual_key k = key("10.96.0.1", 80);
+
+	(void)state;
+	assert_true(claims_take(c, &k, "ns/external", 2, &other));
+	assert_false(claims_take(c, &k, "ns/another", 2, &other));
+	assert_null(other);
+	assert_true(claims_take(c, &k, "ns/cluster", 0, &other));
+	assert_string_equal(other, "ns/external");
+	assert_false(claims_take(c, &k, "ns/balancer", 1, &other));
+	assert_string_equal(claims_holder(c, &k), "ns/cluster");
+	/* Its ClusterIP becomes an external IP: now the LoadBalancer's claim is better. */
+	assert_false(claims_take(c, &k, "ns/cluster", 2, &other));
+	assert_string_equal(other, "ns/balancer");
+	assert_string_equal(claims_release(c, &k, "ns/balancer"), "ns/another");
 	claims_free(c);
 }
 
@@ -107,9 +137,8 @@ static void marks_are_distinct(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(first_one_holds),
-	        cmocka_unit_test(lowest_name_takes_over),
-	        cmocka_unit_test(same_name_same_mark),
+	        cmocka_unit_test(first_one_holds),      cmocka_unit_test(lowest_name_takes_over),
+	        cmocka_unit_test(lower_rank_displaces), cmocka_unit_test(same_name_same_mark),
 	        cmocka_unit_test(marks_are_distinct),
 	};
 
