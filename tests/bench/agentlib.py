@@ -117,7 +117,8 @@ class Watch:
 class Machine:
     """A namespace as a node: eth0 in its rack. weftd's files live in RUN/FILES and survive the machine."""
 
-    def __init__(self, name: str, files: str | None = None):
+    def __init__(self, name: str, files: str | None = None, config: str = ""):
+        """config: more lines for weft.yaml."""
         self.ns = Netns(f"bench-{name}")
         self.directory = f"{RUN}/{files or name}"
         self.store = f"{self.directory}/datastore"
@@ -137,7 +138,7 @@ class Machine:
                        f"stateDir: {self.directory}/state\nrunDir: {self.directory}/run\n"
                        f"bird: {{configDir: {self.directory}/bird, socket: {self.directory}/bird.ctl, "
                        f"templates: {TOP}/bird-templates}}\n"
-                       f"cni: {{confDir: {self.directory}/cni, binDir: {BUILD}}}\n")
+                       f"cni: {{confDir: {self.directory}/cni, binDir: {BUILD}}}\n{config}")
 
     # The cluster
 

@@ -324,12 +324,13 @@ int main(int argc, char **argv)
 
 	if (argc >= 4)
 		l = (struct load){(unsigned)atoi(argv[2]), (unsigned)atoi(argv[3])};
-	if (l.services <= CHANGES * 2 || l.dests == 0 || l.dests >= DESTS_MAX || argc > 5 ||
-	    strcmp(argv[1], argc == 5 ? "cold" : "one") != 0) {
-		fprintf(stderr, "usage: ipvs cold SERVICES DESTS ROUNDS | ipvs one SERVICES DESTS\n");
+	if (l.services <= CHANGES * 2 || l.dests == 0 || l.dests >= DESTS_MAX || argc > 5) {
+		fprintf(stderr, "usage: ipvs cold SERVICES DESTS ROUNDS | ipvs bare|one SERVICES DESTS\n");
 		return 2;
 	}
-	if (argc == 4)
+	if (strcmp(argv[1], "bare") == 0)
+		by_bare(&l);
+	else if (strcmp(argv[1], "one") == 0)
 		apart(one, &l);
 	for (int round = 0; argc == 5 && round < atoi(argv[4]); round++) {
 		apart(by_weft, &l);
