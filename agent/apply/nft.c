@@ -205,12 +205,15 @@ static int replace(struct nft *n, struct weft_err *err)
 	nft_elements_replaced(&n->els);
 	n->stats.replacements++;
 	(void)nft_watch_read(n->watch);
-	n->altered = n->suspicious = false;
+	n->altered = false;
 	n->made.text = n->want;
 	rc = nft_list_table(true, &listing, err);
 	n->made.listing = digest_of(listing ? listing : "");
+	n->suspicious = listing == NULL;
+	if (rc)
+		return weft_err_wrap(err, "reading back the table " NFT_TABLE), rc;
 	write_record(n);
-	return rc ? weft_err_wrap(err, "reading back the table " NFT_TABLE), rc : 0;
+	return 0;
 }
 
 static int write_changes(struct nft *n, struct weft_err *err)
