@@ -30,6 +30,7 @@ def test_routes():
 def test_nftables():
     run("test_nft")
     run("test_nft_services")
+    run("test_trace")
 
 
 def test_nftables_packets():
