@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "agent/daemon/agent.h"
+#include "agent/daemon/controller.h"
 #include "weft/log.h"
 
 #define UPDATE_MAX_MS   60000 /* S26 */
@@ -26,6 +27,8 @@ static bool of_services(enum weft_kind kind)
 
 bool agent_services_event(struct agent *a, const struct weft_event *ev)
 {
+	if (a->controller)
+		controller_on_event(a->controller, ev);
 	if ((ev->type != WEFT_EV_UPSERT && ev->type != WEFT_EV_DELETE) || !of_services(ev->kind))
 		return false;
 	if (a->cfg.services.enabled)
@@ -135,6 +138,20 @@ const char *agent_input_drop(struct agent *a)
 
 /* --- life --- */
 
+static int open_controller(struct agent *a, struct weft_err *err)
+{
+	struct controller_options o = {.loop = a->loop,
+	                               .source = a->source,
+	                               .cluster = a->cluster,
+	                               .services = a->services,
+	                               .default_class = a->cfg.services.default_class,
+	                               .identity = a->cfg.node_name};
+
+	if (!a->cfg.services.enabled || !(a->cfg.roles & WEFT_ROLE_CONTROLLER))
+		return 0;
+	return controller_new(&o, &a->controller, err);
+}
+
 int agent_services_open(struct agent *a, struct weft_err *err)
 {
 	struct serving_options o = {.cfg = &a->cfg,
@@ -155,13 +172,16 @@ int agent_services_open(struct agent *a, struct weft_err *err)
 		return r;
 	a->firewall_dirty = true;
 	listen_health(a);
-	return 0;
+	return open_controller(a, err);
 }
 
 void agent_services_close(struct agent *a)
 {
 	if (a->health)
 		health_free(a->health);
+	if (a->controller)
+		controller_free(a->controller);
+	a->controller = NULL;
 	serving_free(a->serving);
 	a->serving = NULL;
 }

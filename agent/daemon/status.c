@@ -9,6 +9,7 @@
 #include "weft/cleanup.h"
 #include "weft/marks.h"
 
+#include "agent/daemon/controller.h"
 #include "agent/plan/bgp.h"
 
 static void problem(cJSON *list, const char *object, const char *where, const char *text)
@@ -155,6 +156,29 @@ static void service_problem(void *ctx, const char *service, const char *text)
 	problem(w->problems, object, "", text);
 }
 
+/* Of whoever leads: Services that wait for an IP, or have one that the pools do not say any more. */
+static void add_controller(const struct agent *a, cJSON *root, cJSON *problems)
+{
+	cJSON *item = a->controller ? controller_describe(a->controller) : NULL, *list;
+	const cJSON *p, *service, *message;
+	char object[WEFT_KEY_MAX + 16];
+	size_t shown = 0;
+
+	if (!item)
+		return;
+	list = cJSON_DetachItemFromObject(item, "problems");
+	cJSON_ArrayForEach (p, list) {
+		service = cJSON_GetObjectItem(p, "service");
+		message = cJSON_GetObjectItem(p, "message");
+		if (shown++ == 20)
+			break;
+		snprintf(object, sizeof(object), "Service %s", cJSON_GetStringValue(service));
+		problem(problems, object, "", cJSON_GetStringValue(message));
+	}
+	cJSON_Delete(list);
+	cJSON_AddItemToObject(root, "controller", item);
+}
+
 static void add_services(struct agent *a, cJSON *root, cJSON *problems)
 {
 	struct serving_stats s = serving_stats(a->serving);
@@ -168,6 +192,7 @@ static void add_services(struct agent *a, cJSON *root, cJSON *problems)
 	cJSON_AddNumberToObject(item, "vips", (double)s.vips);
 	cJSON_AddNumberToObject(item, "announced", (double)s.announced);
 	cJSON_AddNumberToObject(item, "waiting", (double)s.waiting);
+	add_controller(a, root, problems);
 	if (ipvs_stats(a->ipvs).services && !ipvs_available(a->ipvs, &err))
 		problem(problems, "IPVS", "", err.text);
 	if (s.vips && agent_input_drop(a)[0])
