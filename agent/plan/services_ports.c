@@ -227,6 +227,15 @@ static void add_ranges(const struct port_job *p, const struct weft_addr *addr)
 
 /* --- the verdicts --- */
 
+/* The table's rules know ClusterIPs by the service CIDRs (S21); where none is known each is told of. */
+static bool in_cidrs(const struct svc_env *env, const struct weft_addr *addr)
+{
+	for (size_t i = 0; i < env->n_cidrs; i++)
+		if (weft_prefix_contains(&env->cidrs[i], addr))
+			return true;
+	return false;
+}
+
 static void lead_here(struct port_job *p, const struct weft_addr *addr, uint16_t number, enum way way)
 {
 	const struct weft_service *s = p->j->svc;
@@ -239,8 +248,11 @@ static void lead_here(struct port_job *p, const struct weft_addr *addr, uint16_t
 		add_port_element(p, SVC_SET_DROP, addr, number);
 	else if (way == TO_NODE_PORT)
 		add_port_element(p, SVC_SET_REFUSE, addr, number);
-	if (way == TO_CLUSTER_IP)
+	if (way == TO_CLUSTER_IP) {
+		if (n && !in_cidrs(p->j->env, addr))
+			add_port_element(p, SVC_SET_MASQ, addr, number);
 		return;
+	}
 	if (n && !local)
 		add_port_element(p, SVC_SET_MASQ, addr, number);
 	if (local && p->endpoints.n_cluster)

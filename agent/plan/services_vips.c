@@ -125,7 +125,7 @@ static const char *not_wanted(const struct svc_job *j, const struct svc_vip *v)
 	static const char nobody[] = "not asked for by a BGPAdvertisement";
 
 	if (v->kind == SVC_VIP_CLUSTER && !v->route)
-		return "its service CIDR is announced as a whole or not at all";
+		return "only its whole service CIDR can be announced";
 	if (v->kind == SVC_VIP_CLUSTER && !asked_for(j, WEFT_ADVERT_CLUSTER))
 		return nobody;
 	if (v->kind == SVC_VIP_EXTERNAL && !asked_for(j, WEFT_ADVERT_EXTERNAL))

@@ -29,6 +29,9 @@ static const struct {
         {"S19 iTP Local", IP "itp=Local", BOTH, "10.96.0.10:80/TCP rr -> 10.244.0.1:8080 ~10.244.1.1:8080\n"},
         {"S15 iTP Local, none here", IP "itp=Local", AWAY, "drop 10.96.0.10:80/TCP\n"},
         {"S14 iTP Local, none anywhere", IP "itp=Local", NONE, ""},
+        {"S21 ClusterIP that no service CIDR has", "ip=10.200.0.10 port=80/TCP ", BOTH,
+         "10.200.0.10:80/TCP rr -> 10.244.0.1:8080 10.244.1.1:8080\n"
+         "masq 10.200.0.10:80/TCP\n"},
         {"S11 iTP Local: the last local one terminates", IP "itp=Local", DYING,
          "10.96.0.10:80/TCP rr -> 10.244.0.1:8080 ~10.244.1.1:8080\n"},
 

@@ -191,7 +191,7 @@ static void a_cluster_ip_in_a_service_cidr_is_not_announced_by_itself(void **sta
 	b.env.n_adverts = 1;
 	bed_put(&b, IP "label=web", "8080/TCP", BOTH);
 	bed_expect(&b, "ClusterIP", SHOW_VIPS | SHOW_WHY,
-	           "vip 10.96.0.10 cluster (its service CIDR is announced as a whole or not at all)\n");
+	           "vip 10.96.0.10 cluster (only its whole service CIDR can be announced)\n");
 	bed_free(&b);
 	weft_object_free(o);
 }
@@ -209,10 +209,10 @@ static void s3_a_vip_is_announced_for_its_own_family(void **state)
 	services_put(b.services, slice("ns/web-4", "web", "b:8081/TCP", "10.244.0.1@a"));
 	services_put(b.services, slice("ns/web-6", "web", "a:8080/TCP b:8081/TCP", "fd44::1@b"));
 	bed_expect(&b, "S3", SHOW_VIPS | SHOW_WHY,
-	           "vip 10.96.0.10 cluster (its service CIDR is announced as a whole or not at all)\n"
+	           "vip 10.96.0.10 cluster (only its whole service CIDR can be announced)\n"
 	           "vip 192.0.2.1 lb route announced\n"
 	           "vip 2001:db8::1 lb route (no ready endpoint on this node)\n"
-	           "vip fd96::10 cluster (its service CIDR is announced as a whole or not at all)\n");
+	           "vip fd96::10 cluster (only its whole service CIDR can be announced)\n");
 	bed_free(&b);
 }
 
