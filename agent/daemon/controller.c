@@ -112,8 +112,13 @@ static void look_at_service(struct controller *c, struct controller_item *i)
 {
 	struct services_view view;
 
+	bool retell = i->retell;
+
+	i->retell = false;
 	if (services_get(c->o.services, item_key(i), &view)) {
 		lb_put_service(c->lb, view.obj, view.ingress, view.n_ingress);
+		if (retell && (i->has_status || controller_has_problem(c, item_key(i))))
+			controller_write(c, WEFT_SERVICE, item_key(i));
 		return;
 	}
 	lb_del_service(c->lb, item_key(i));
@@ -181,6 +186,8 @@ static bool put_service(void *ctx, const struct services_view *view)
 	struct controller *c = ctx;
 
 	lb_put_service(c->lb, view->obj, view->ingress, view->n_ingress);
+	if (controller_has_problem(c, view->key))
+		controller_retell(c, view->key);
 	return false;
 }
 
@@ -200,7 +207,8 @@ static void remove_orphans(struct controller *c)
 
 	HASH_ITER (hh, c->items, i, next)
 		if (i->kind == WEFT_SERVICE && i->has_status &&
-		    (!lb_get(c->lb, item_key(i), &s) || s.state == LB_NONE))
+		    (!lb_get(c->lb, item_key(i), &s) ||
+		     s.state == LB_NONE)) /* or a problem is left to tell */
 			controller_write(c, WEFT_SERVICE, item_key(i));
 }
 
@@ -310,6 +318,15 @@ void controller_on_event(struct controller *c, const struct weft_event *ev)
 		c->pools_dirty = true;
 		wake(c);
 	}
+}
+
+void controller_retell(struct controller *c, const char *key)
+{
+	struct controller_item *i = controller_item(c, WEFT_SERVICE, key);
+
+	i->retell = c->leading;
+	mark(c, i);
+	controller_item_drop_if_unused(i);
 }
 
 /* --- made and freed --- */

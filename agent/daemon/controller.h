@@ -29,6 +29,10 @@ struct cJSON;
 /* The type of the condition in a Service's status; its reasons are ipam/lb.h's. */
 #define CONTROLLER_CONDITION "weft.dev/LoadBalancer"
 
+/* Another: False while a Service, or a part of it, is not served as it is written. */
+#define CONTROLLER_SERVED "weft.dev/Served"
+#define CONTROLLER_TEXT   1024
+
 struct controller_options {
 	uv_loop_t *loop;
 	struct weft_source *source;
@@ -37,6 +41,10 @@ struct controller_options {
 	bool default_class;   /* Services without loadBalancerClass are ours too */
 	const char *identity; /* of this process, for people; copied */
 	uint64_t retry_ms;    /* after a write that failed; 0 = 5 s */
+	/* Why a Service is not served as it is written, as this node sees it; "" = it is. NULL: nobody knows.
+	 */
+	void (*problem)(void *ctx, const char *key, char text[CONTROLLER_TEXT]);
+	void *ctx;
 };
 
 int controller_new(const struct controller_options *o, struct controller **out, struct weft_err *err);
@@ -45,6 +53,9 @@ void controller_free(struct controller *c); /* before the source's free, in the 
 /* Every event of the source, before the stores take it: the keys are noted, the rest is read from the stores
  * in the loop's next turn. */
 void controller_on_event(struct controller *c, const struct weft_event *ev);
+
+/* What problem() says of a Service may have changed. */
+void controller_retell(struct controller *c, const char *key);
 
 /* For status: {"leading":...,"identity":...,"services":{"assigned":..,"pending":..,"conflict":..},
  * "problems":[{"service":..,"reason":..,"message":..}],"pools":[{"name":..,"capacity":..,"used":..,

@@ -21,6 +21,7 @@ struct controller_item {
 	char *id; /* kind's letter, then the key */
 	bool dirty;
 	struct controller_item *prev, *next; /* dirty ones */
+	bool retell;                         /* write its status again */
 	bool gone;                           /* its Service was there and is not any more */
 	bool has_status;                     /* of ours: written, or on its way */
 	bool refused;                        /* a pool that the rules between pools refuse */
@@ -50,6 +51,8 @@ static inline const char *item_key(const struct controller_item *i)
 struct controller_item *controller_item(struct controller *c, enum weft_kind kind, const char *key);
 void controller_item_drop_if_unused(struct controller_item *i);
 
+/* Has the Service a problem to be told? */
+bool controller_has_problem(const struct controller *c, const char *key);
 /* Write what is decided for a Service or a pool; there is no such thing (any more): remove its status. */
 void controller_write(struct controller *c, enum weft_kind kind, const char *key);
 /* Write all that changed. */

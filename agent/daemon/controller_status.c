@@ -27,9 +27,9 @@ static void add_condition(cJSON *to, const char *type, bool status, const char *
 	cJSON_AddItemToArray(list, c);
 }
 
-static cJSON *service_status(const struct lb_service *s)
+static void add_ingress(cJSON *out, const struct lb_service *s)
 {
-	cJSON *out = cJSON_CreateObject(), *lb = cJSON_AddObjectToObject(out, "loadBalancer");
+	cJSON *lb = cJSON_AddObjectToObject(out, "loadBalancer");
 	cJSON *ingress = cJSON_AddArrayToObject(lb, "ingress");
 	char ip[WEFT_ADDR_STR];
 
@@ -40,6 +40,38 @@ static cJSON *service_status(const struct lb_service *s)
 		cJSON_AddItemToArray(ingress, entry);
 	}
 	add_condition(out, CONTROLLER_CONDITION, s->state == LB_ASSIGNED, s->reason, s->message);
+}
+
+static const char *problem(const struct controller *c, const char *key, char text[CONTROLLER_TEXT])
+{
+	text[0] = '\0';
+	if (c->o.problem)
+		c->o.problem(c->o.ctx, key, text);
+	return text;
+}
+
+bool controller_has_problem(const struct controller *c, const char *key)
+{
+	char text[CONTROLLER_TEXT];
+
+	return problem(c, key, text)[0];
+}
+
+/* NULL: there is nothing to say of it. */
+static cJSON *service_status(const struct controller *c, const char *key)
+{
+	char text[CONTROLLER_TEXT];
+	struct lb_service s;
+	bool balanced = lb_get(c->lb, key, &s) && s.state != LB_NONE;
+	cJSON *out;
+
+	if (!problem(c, key, text)[0] && !balanced)
+		return NULL;
+	out = cJSON_CreateObject();
+	if (balanced)
+		add_ingress(out, &s);
+	if (text[0])
+		add_condition(out, CONTROLLER_SERVED, false, "NotAsWritten", text);
 	return out;
 }
 
@@ -142,12 +174,11 @@ static bool find_pool(const struct lb *lb, const char *name, struct lb_pool *out
 void controller_write(struct controller *c, enum weft_kind kind, const char *key)
 {
 	struct controller_item *i = controller_item(c, kind, key);
-	struct lb_service s;
 	struct lb_pool p;
 	cJSON *status = NULL;
 
-	if (kind == WEFT_SERVICE && lb_get(c->lb, key, &s) && s.state != LB_NONE)
-		status = service_status(&s);
+	if (kind == WEFT_SERVICE)
+		status = service_status(c, key);
 	else if (kind == WEFT_IPPOOL && find_pool(c->lb, key, &p))
 		status = pool_status(&p);
 	write_item(i, status);
@@ -159,8 +190,7 @@ void controller_write_all(struct controller *c)
 	struct lb_pool p;
 
 	while (lb_next(c->lb, &s))
-		write_item(controller_item(c, WEFT_SERVICE, s.key),
-		           s.state == LB_NONE ? NULL : service_status(&s));
+		controller_write(c, WEFT_SERVICE, s.key);
 	while (lb_next_pool(c->lb, &p))
 		write_item(controller_item(c, WEFT_IPPOOL, p.name), pool_status(&p));
 }

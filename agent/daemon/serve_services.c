@@ -138,6 +138,21 @@ const char *agent_input_drop(struct agent *a)
 
 /* --- life --- */
 
+static void service_problem(void *ctx, const char *key, char text[CONTROLLER_TEXT])
+{
+	const struct agent *a = ctx;
+
+	serving_problems_of(a->serving, key, text, CONTROLLER_TEXT);
+}
+
+static void on_problems(void *ctx, const char *service)
+{
+	struct agent *a = ctx;
+
+	if (a->controller)
+		controller_retell(a->controller, service);
+}
+
 static int open_controller(struct agent *a, struct weft_err *err)
 {
 	struct controller_options o = {.loop = a->loop,
@@ -145,7 +160,9 @@ static int open_controller(struct agent *a, struct weft_err *err)
 	                               .cluster = a->cluster,
 	                               .services = a->services,
 	                               .default_class = a->cfg.services.default_class,
-	                               .identity = a->cfg.node_name};
+	                               .identity = a->cfg.node_name,
+	                               .problem = service_problem,
+	                               .ctx = a};
 
 	if (!a->cfg.services.enabled || !(a->cfg.roles & WEFT_ROLE_CONTROLLER))
 		return 0;
@@ -162,7 +179,9 @@ int agent_services_open(struct agent *a, struct weft_err *err)
 	                            .fib = a->fib,
 	                            .nft = a->nft,
 	                            .ipvs = a->ipvs,
-	                            .conntrack = a->conntrack};
+	                            .conntrack = a->conntrack,
+	                            .on_problems = on_problems,
+	                            .ctx = a};
 	int r = health_new(a->loop, on_health, a, &a->health, err);
 
 	o.health = a->health;

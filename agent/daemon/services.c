@@ -67,6 +67,7 @@ static void take_problems(struct serving *s, struct served *v, const struct svc_
 {
 	char(*old)[SVC_PROBLEM] = v->problems;
 	size_t n_old = v->n_problems;
+	bool news = false, changed;
 
 	v->problems = NULL;
 	v->n_problems = 0;
@@ -78,13 +79,17 @@ static void take_problems(struct serving *s, struct served *v, const struct svc_
 			known = !strcmp(old[k], p->problems[i]);
 		if (!known)
 			log_warning("Service %s: %s", v->key, p->problems[i]);
+		news |= !known;
 	}
+	changed = news || n_old != v->n_problems;
 	free(old);
 	if (v->n_problems && !v->listed)
 		DL_APPEND(s->troubled, v);
 	else if (!v->n_problems && v->listed)
 		DL_DELETE(s->troubled, v);
 	v->listed = v->n_problems > 0;
+	if (changed && s->o.on_problems)
+		s->o.on_problems(s->o.ctx, v->key);
 }
 
 /* --- from plan to wants --- */
@@ -395,6 +400,19 @@ void serving_each_problem(const struct serving *s,
 	for (const struct served *v = s->troubled; v; v = v->next)
 		for (size_t i = 0; i < v->n_problems; i++)
 			fn(ctx, v->key, v->problems[i]);
+}
+
+void serving_problems_of(const struct serving *s, const char *key, char *text, size_t size)
+{
+	const struct served *v = served_find(s, key);
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; v && i < v->n_problems && at + 1 < size; i++) {
+		int n = snprintf(text + at, size - at, "%s%s", i ? "; " : "", v->problems[i]);
+
+		at += n > 0 ? (size_t)n : 0;
+	}
 }
 
 bool serving_preview(struct serving *s, const char *key, struct svc_plan *out)

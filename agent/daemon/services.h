@@ -46,6 +46,8 @@ struct serving_options { /* all borrowed, and outlive it */
 	struct ipvs *ipvs;
 	struct netlink *conntrack; /* NETLINK_NETFILTER */
 	struct health *health;
+	void (*on_problems)(void *ctx, const char *service); /* its problems changed; may be NULL */
+	void *ctx;
 };
 
 int serving_new(const struct serving_options *o, struct serving **out, struct weft_err *err);
@@ -84,6 +86,9 @@ uint64_t serving_oldest_pending(const struct serving *s);
 /* Every Service that has a problem. */
 void serving_each_problem(const struct serving *s,
                           void (*fn)(void *ctx, const char *service, const char *text), void *ctx);
+
+/* The problems of one Service, joined by "; " as far as they fit; "" = none. */
+void serving_problems_of(const struct serving *s, const char *key, char *text, size_t size);
 
 /* Plan one Service now, as it is, without doing anything. Free with svc_plan_free(). False: no such Service.
  */

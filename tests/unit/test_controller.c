@@ -34,6 +34,7 @@ struct bed {
 	void *ctx;
 	unsigned stands;
 	int stand_error;
+	const char *troubled, *trouble; /* a Service that is not served as written, and why */
 	struct written writes[WRITES_MAX];
 	size_t n;
 };
@@ -61,6 +62,14 @@ static int fake_stand(struct weft_source *s, const char *role, const char *ident
 	b->on_change = on_change;
 	b->ctx = ctx;
 	return b->stand_error ? weft_err_set(err, b->stand_error, "can't stand here") : 0;
+}
+
+static void trouble_of(void *ctx, const char *key, char text[CONTROLLER_TEXT])
+{
+	const struct bed *b = ctx;
+	bool it = b->troubled && !strcmp(key, b->troubled);
+
+	snprintf(text, CONTROLLER_TEXT, "%s", it ? b->trouble : "");
 }
 
 static const struct weft_source_ops fake_ops = {.put_status = fake_put, .stand = fake_stand};
@@ -188,6 +197,8 @@ static int setup(void **state)
 	o.cluster = b->cluster = cluster_new("node1");
 	o.services = b->services = services_new();
 	o.identity = "node1";
+	o.problem = trouble_of;
+	o.ctx = b;
 	assert_int_equal(controller_new(&o, &b->c, NULL), 0);
 	*state = b;
 	return 0;
@@ -248,6 +259,37 @@ static void a_reign_begins_with_what_the_statuses_hold(void **state)
 	b->on_change(b->ctx, true);
 	expect(b, "Service x/a 10.1.0.5 Assigned\nService x/b 10.1.0.1 Assigned\n"
 	          "Service x/c 10.1.0.2 Assigned\nIPPool p 3/9/0");
+}
+
+static void troubles_are_told_and_taken_back(void **state)
+{
+	struct bed *b = *state;
+	struct weft_object *plain = lb_service("x/plain", "4");
+
+	plain->service.type = WEFT_SERVICE_CLUSTERIP;
+	have(b, lb_pool("p", "10.1.0.1-10.1.0.9"));
+	have(b, plain);
+	b->troubled = "x/plain";
+	b->trouble = "annotation weft.dev/scheduler: \"x\" is no scheduler";
+	lead(b);
+	controller_retell(b->c, "x/plain");
+	turn(b);
+	assert_non_null(strstr(b->writes[b->n - 1].status, "is no scheduler"));
+	assert_null(strstr(b->writes[b->n - 1].status, "loadBalancer"));
+	expect(b, "IPPool p 0/9/0\nService x/plain NotAsWritten");
+	controller_retell(b->c, "x/other");
+	expect(b, "");
+	/* A new reign tells it again. */
+	b->on_change(b->ctx, false);
+	controller_retell(b->c, "x/plain");
+	expect(b, "");
+	b->on_change(b->ctx, true);
+	expect(b, "Service x/plain NotAsWritten\nIPPool p 0/9/0\nService x/plain NotAsWritten");
+	b->troubled = NULL;
+	controller_retell(b->c, "x/plain");
+	expect(b, "Service x/plain removed");
+	controller_retell(b->c, "x/plain");
+	expect(b, "");
 }
 
 static void the_whole_status(void **state)
@@ -477,6 +519,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        TEST(nothing_is_written_before_it_leads),
 	        TEST(a_reign_begins_with_what_the_statuses_hold),
+	        TEST(troubles_are_told_and_taken_back),
 	        TEST(the_whole_status),
 	        TEST(a_service_that_goes_takes_its_status_with_it),
 	        TEST(orphans_are_removed_when_a_reign_begins),
