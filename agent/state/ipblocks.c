@@ -379,6 +379,8 @@ static void view_problem(const struct cluster *c, const struct block_entry *b, s
 	const struct block_entry *winner;
 	char a[WEFT_PREFIX_STR], w[WEFT_PREFIX_STR];
 
+	if (out->state == CLUSTER_BLOCK_OK) /* the usual case, and asked for each endpoint of a Service */
+		return;
 	weft_prefix_str(&spec->cidr, a);
 	switch (out->state) {
 	case CLUSTER_BLOCK_OK:
