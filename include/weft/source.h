@@ -64,6 +64,15 @@ struct weft_source_ops {
 	 */
 	int (*stand)(struct weft_source *s, const char *role, const char *identity,
 	             void (*on_change)(void *ctx, bool leading), void *ctx, struct weft_err *err);
+	/*
+	 * Tell people about an object, where the datastore has a way to (a Kubernetes Event); may be NULL.
+	 * Controller only, or about this node: not once per agent.
+	 */
+	void (*tell)(struct weft_source *s, enum weft_kind kind, const char *key, bool warning,
+	             const char *reason, const char *message);
+	/* The node's network works, or does not (the Node's condition NetworkUnavailable); may be NULL. Kept
+	 * up: written again when somebody else changed it. */
+	void (*node_network)(struct weft_source *s, bool works, const char *reason, const char *message);
 	/* {"kind":"directory","path":...,"synced":true,...} for `weftctl status`; a cJSON object owned by the
 	 * caller. */
 	struct cJSON *(*describe)(struct weft_source *s);
