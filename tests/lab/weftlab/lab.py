@@ -127,6 +127,7 @@ class Lab:
         self.servers = Servers()
         self.numbers = Numbers()
         self.kept: list = []
+        self.programs: list[Daemon] = []
 
     # Access: lab["tor1"], lab.node("r1n1"), lab.link("tor1", "spine")
 
@@ -246,7 +247,7 @@ class Lab:
         found = [daemon for router in self.routers.values() for daemon in router.daemons]
         for node in self.nodes.values():
             found += [node.weftd, node.birdd]
-        return found
+        return [*self.programs, *found]
 
     def close(self):
         """Stops everything and removes the namespaces. Safe to call twice."""
@@ -293,6 +294,13 @@ class Lab:
     def serve(self, *places, port: int = 8080, proto: str = "tcp"):
         """A server in each place that answers with the place's name. Returns the last one."""
         return [self.servers.add(place, port, proto) for place in places][-1]
+
+    def program(self, place, argv: list[str]) -> Daemon:
+        """A real server in a place, until the lab is closed."""
+        name = f"{place.name}.{os.path.basename(argv[0])}"
+        made = Daemon(name, place.ns, argv, f"{self.directory}/{name}.log")
+        self.programs.append(made)
+        return made.start()
 
     def lb_pools(self, **spec) -> list[dict]:
         """An IPPool of LoadBalancer IPs for each family, put into the datastore."""

@@ -206,8 +206,8 @@ class Service:
     def delete(self):
         """The Service, then its slices, as a garbage collector does."""
         for kind, name in sorted(self.written, reverse=True):
+            del self.written[kind, name]
             self.lab.datastore.delete(kind, name, self.namespace)
-        self.written.clear()
         if self in self.lab.services:
             self.lab.services.remove(self)
 

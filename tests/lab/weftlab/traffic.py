@@ -232,7 +232,8 @@ class Reply:
 
 
 def _outcome(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
+    # EPERM: the packet was dropped in the asker's own output hook.
+    if isinstance(error, TimeoutError) or error.errno == errno.EPERM:
         return "timeout"
     return {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EPIPE: "reset",
             errno.EHOSTUNREACH: "unreachable", errno.ENETUNREACH: "unreachable",

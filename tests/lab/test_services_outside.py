@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""LoadBalancer IPs: given out by weft's controller, announced to the routers by the nodes that may."""
+
+import re
+
+from stage import Stage, fence, host, problems, wait_not_routed, wait_routed
+from weftlab import Hammer, ask, check, equal, terminating, wait_until, wait_who, weft
+
+LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
+SHARED = True
+EXCLUDE = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+
+def setup(lab):
+    lab.stage = Stage(lab)
+    lab.lb_pools()
+
+
+def announcers(lab, address):
+    """Nodes from which their ToR has the address."""
+    family = 6 if ":" in address else 4
+    return {node.name for node in lab.nodes.values()
+            if any(host(address) in tor.prefixes(family, node.name) for tor in lab.tors(node.name))}
+
+
+def wait_announcers(lab, address, expected):
+    wait_until(lambda: announcers(lab, address) == set(expected), 30,
+               f"{address} to be announced by {sorted(expected)}, it is by {sorted(announcers(lab, address))}", 0.2)
+
+
+def status_text(lab, name):
+    """The status of a Service as weft's controller wrote it, "" if there is none."""
+    try:
+        with open(f"{lab.datastore.path}/status/service.default_{name}.yaml", encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def assigned(lab, made):
+    """Family -> the IP that weft gave a Service."""
+    found = re.findall(r"""\bip["']?: *["']?([0-9a-f.:]+)""", status_text(lab, made.name))
+    return {6 if ":" in address else 4: address for address in found}
+
+
+def wait_assigned(lab, made):
+    wait_until(lambda: len(assigned(lab, made)) == len(lab.families), 20, f"LoadBalancer IPs of {made.name}")
+    return assigned(lab, made)
+
+
+ALL = ("r1n1", "r1n2", "r2n1", "r2n2")
+
+
+def test_lb_ips_are_announced_by_all_nodes(lab):
+    """Policy Cluster: any node takes it; the client reaches it; the routers forget it with the Service."""
+    stage = lab.stage
+    web = lab.service("web", [stage.near], target=8080, type="LoadBalancer")
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), ALL)
+        wait_routed(lab, web.lb(family))
+        wait_who(stage.client, web.lb(family), 80, "near")
+        check(host(web.vip(family)) not in lab["spine"].prefixes(family), "a ClusterIP is announced")
+    web.delete()
+    wait_not_routed(lab, web.lb(4), web.lb(6))
+
+
+def test_external_local_is_announced_by_nodes_with_ready_endpoints(lab):
+    stage = lab.stage
+    web = lab.service("web", [stage.near, stage.far], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), {"r1n1", "r2n1"})
+        wait_routed(lab, web.lb(family))
+    web.back(terminating(stage.near), stage.far)
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), {"r2n1"})
+        wait_who(stage.client, web.lb(family), 80, "far")
+        wait_who(stage.client, stage.node.ip(family), web.node_port, "near")  # S11 goes on meanwhile
+    web.back(stage.near, stage.beside)
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), {"r1n1", "r1n2"})
+
+
+def test_nothing_without_endpoints(lab):
+    stage = lab.stage
+    web = lab.service("web", [stage.near], target=8080, type="LoadBalancer")
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), ALL)
+    web.back()
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), set())
+    web.back(stage.far)
+    for family in lab.families:
+        wait_announcers(lab, web.lb(family), ALL)
+
+
+def test_excluded_nodes_announce_nothing(lab):
+    stage, node = lab.stage, lab.stage.far_node
+    web = lab.service("web", [stage.near, stage.far], target=8080, type="LoadBalancer")
+    wait_announcers(lab, web.lb(4), ALL)
+    node.labels[EXCLUDE] = ""
+    try:
+        lab.datastore.put(node.manifest())
+        for family in lab.families:
+            wait_announcers(lab, web.lb(family), {"r1n1", "r1n2", "r2n2"})
+            wait_who(stage.client, node.ip(family), web.node_port, {"near", "far"})
+    finally:
+        node.labels.clear()
+        lab.datastore.put(node.manifest())
+    wait_announcers(lab, web.lb(6), ALL)
+
+
+def test_an_advertisement_adds_external_and_cluster_ips(lab):
+    stage = lab.stage
+    web = lab.service("web", [stage.near, stage.far], target=8080, labels={"app": "web"})
+    web.set(externalIPs=web.externals())
+    fence(lab, stage)
+    for family in lab.families:
+        equal(announcers(lab, web.external(family)), set(), "external IPs without an advertisement")
+    lab.datastore.put(weft("BGPAdvertisement", "more", types=["ExternalIP"],
+                           serviceSelector={"matchLabels": {"app": "web"}}, nodeSelector={"matchLabels": {"rack": "1"}}))
+    try:
+        for family in lab.families:
+            wait_announcers(lab, web.external(family), {"r1n1", "r1n2"})
+            wait_routed(lab, web.external(family))
+            wait_who(stage.client, web.external(family), 80, {"near", "far"})
+    finally:
+        lab.datastore.delete("BGPAdvertisement", "more")
+    for family in lab.families:
+        wait_announcers(lab, web.external(family), set())
+
+
+def test_no_request_fails_while_announcers_change(lab):
+    """Order: announced after the dataplane holds it, withdrawn before it lets go. A connection that the routers' ECMP
+    moves to another node meanwhile is reset there; a new one is never refused and never unanswered."""
+    stage = lab.stage
+    web = lab.service("web", [stage.near, stage.far], target=8080, type="LoadBalancer")
+    wait_announcers(lab, web.lb(4), ALL)
+    wait_routed(lab, web.lb(4))
+    wait_who(stage.client, web.lb(4), 80, {"near", "far"})
+    node = stage.empty_node
+    with Hammer([stage.client], web.lb(4), 80, keep=0, new=2) as hammer:
+        for _ in range(3):
+            node.labels[EXCLUDE] = ""
+            lab.datastore.put(node.manifest())
+            wait_announcers(lab, web.lb(4), set(ALL) - {"r2n2"})
+            hammer.wait_answered(20)
+            node.labels.clear()
+            lab.datastore.put(node.manifest())
+            wait_announcers(lab, web.lb(4), ALL)
+            hammer.wait_answered(20)
+    moved = ("ConnectionResetError", "BrokenPipeError")
+    equal([text for text in hammer.result.failures if not any(name in text for name in moved)], [],
+          "new connections that failed while announcers came and went")
+
+
+def test_lb_ips_are_given_out_and_kept(lab):
+    stage = lab.stage
+    one = lab.service("one", [stage.near], target=8080, type="LoadBalancer", lb_status=False)
+    ips = wait_assigned(lab, one)
+    for address in ips.values():
+        wait_announcers(lab, address, ALL)
+        wait_routed(lab, address)
+        wait_who(stage.client, address, 80, "near")
+    two = lab.service("two", [stage.far], target=8080, type="LoadBalancer", lb_status=False)
+    others = wait_assigned(lab, two)
+    equal(set(ips.values()) & set(others.values()), set(), "addresses that two Services share")
+    for node in lab.nodes.values():
+        node.restart_weftd(kill=True)
+    fence(lab, stage)
+    equal(assigned(lab, one), ips, "addresses after a restart of all")
+    equal(assigned(lab, two), others, "addresses after a restart of all")
+    two.set(type="ClusterIP")
+    for address in others.values():
+        wait_announcers(lab, address, set())
+        check(not ask(stage.asker, address, 80, timeout=0.7).who, f"{address} answers though nobody has it")
+
+
+def test_lb_ips_asked_for(lab):
+    stage = lab.stage
+    asked = lab.service("asked", [stage.near], target=8080, type="LoadBalancer", lb_status=False,
+                        annotations={"weft.dev/load-balancer-ips": "198.51.100.77,2001:db8:51::77"})
+    equal(wait_assigned(lab, asked), {4: "198.51.100.77", 6: "2001:db8:51::77"}, "the addresses that were asked for")
+    thief = lab.service("thief", [stage.far], target=8080, type="LoadBalancer", lb_status=False,
+                        annotations={"weft.dev/load-balancer-ips": "198.51.100.77"})
+    fence(lab, stage)
+    wait_until(lambda: "198.51.100.77" in status_text(lab, "thief") or "198.51.100.77" in problems(stage.node), 20,
+               "a word about the address that another has")
+    wait_who(stage.asker, "198.51.100.77", 80, "near")
+    asked.delete()
+    wait_who(stage.asker, "198.51.100.77", 80, "far")
+    equal(wait_until(lambda: assigned(lab, thief).get(4), 10, "the thief's address"), "198.51.100.77", "its address")
+
+
+def test_a_class_of_others_is_left_alone(lab):
+    stage = lab.stage
+    lab.service("foreign", [stage.near], target=8080, type="LoadBalancer", lb_status=False,
+                loadBalancerClass="example.com/other")
+    fence(lab, stage)
+    equal(status_text(lab, "foreign"), "", "the status of a Service of another class")
