@@ -6,7 +6,7 @@
 #define AGENT_DAEMON_CONTROLLER_PRIVATE_H
 
 #include "agent/daemon/controller.h"
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 #define uthash_fatal(msg) abort()
 #include <uthash.h>

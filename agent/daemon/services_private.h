@@ -14,7 +14,7 @@
 #include "agent/daemon/services.h"
 #include "agent/plan/claims.h"
 #include "agent/plan/fwmarks.h"
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 #define uthash_fatal(msg) abort()
 #include <uthash.h>

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 /* --- names --- */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/plan/claims.h"
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 #define uthash_fatal(msg) abort()
 #include <uthash.h>

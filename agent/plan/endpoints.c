@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 #include "weft/cleanup.h"
 
 /* An entry of a slice that counts for the port, before duplicates are gone. */

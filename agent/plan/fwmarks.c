@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/plan/fwmarks.h"
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 #include "weft/marks.h"
 
 #define uthash_fatal(msg) abort()

@@ -14,7 +14,7 @@
 #define AGENT_PLAN_SERVICES_INT_H
 
 #include "agent/plan/services.h"
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 #define SVC_FAMILIES 2 /* index 0 is IPv4, 1 is IPv6, as in weft_service.cluster_ips */
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 #define uthash_fatal(msg) abort()
 #include <uthash.h>

@@ -256,16 +256,18 @@ static void free_object(struct weft_object **obj)
 	weft_object_free(*obj);
 }
 
-static int decode(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_decoded *out)
+/* A kind of WEFT_KIND_COUNT is to be found out. */
+static int decode(struct weft_decode_ctx *ctx, enum weft_kind kind, const cJSON *json,
+                  struct weft_decoded *out)
 {
 	weft_auto(free_object) struct weft_object *obj = NULL;
-	enum weft_kind kind = WEFT_KIND_COUNT;
-	int r;
+	int r = 1;
 
 	if (!cJSON_IsObject(json))
 		return weft_decode_fail(ctx, json, "an object must be a mapping, not %s",
 		                        weft_json_type(json));
-	r = find_kind(ctx, json, &kind);
+	if (kind == WEFT_KIND_COUNT)
+		r = find_kind(ctx, json, &kind);
 	if (r <= 0)
 		return r;
 	out->kind = kind;
@@ -285,11 +287,16 @@ static int decode(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_de
 
 int weft_decode(const cJSON *json, struct weft_decoded *out, struct weft_err *err)
 {
+	return weft_decode_as(WEFT_KIND_COUNT, json, out, err);
+}
+
+int weft_decode_as(enum weft_kind kind, const cJSON *json, struct weft_decoded *out, struct weft_err *err)
+{
 	struct weft_decode_ctx ctx = {.err = WEFT_ERR_INIT};
 	int r;
 
 	*out = (struct weft_decoded){.kind = WEFT_KIND_COUNT};
-	r = decode(&ctx, json, out);
+	r = decode(&ctx, kind, json, out);
 	if (r == 0)
 		return 0;
 	out->at = ctx.at;

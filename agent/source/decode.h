@@ -48,6 +48,10 @@ struct weft_decoded {
  */
 int weft_decode(const cJSON *json, struct weft_decoded *out, struct weft_err *err);
 
+/* The same for an object whose kind its place tells, as in a list of the API server: kind and apiVersion are
+ * not looked at. */
+int weft_decode_as(enum weft_kind kind, const cJSON *json, struct weft_decoded *out, struct weft_err *err);
+
 /*
  * An AS number that a BGP speaker can use: not 0 (RFC 7607), 23456 (RFC 6793), 65535 or 4294967295
  * (RFC 7300). On failure err names the RFC.

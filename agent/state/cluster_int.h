@@ -15,7 +15,7 @@
 #ifndef AGENT_STATE_CLUSTER_INT_H
 #define AGENT_STATE_CLUSTER_INT_H
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 /* An allocation that fails inside uthash ends the process, as must_alloc() does. */
 #define uthash_fatal(msg) abort()

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 /* An allocation that fails inside uthash ends the process, as must_alloc() does. */
 #define uthash_fatal(msg) abort()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/state/trie.h"
 
-#include "agent/state/keyhash.h"
+#include "weft/keyhash.h"
 
 /*
  * A node with a value is a stored prefix. A node without one is a fork: it has two children. Everything in

@@ -249,6 +249,27 @@ static void duplicate_keys_of_cjson_are_refused(void **state)
 	cJSON_Delete(json);
 }
 
+/* An item of the API server's lists has no kind and no apiVersion. */
+static void an_item_of_a_list_is_decoded_as_what_it_is(void **state)
+{
+	cJSON *json = cJSON_Parse("{\"metadata\":{\"name\":\"b\"},\"spec\":{\"cidr\":\"10.0.0.0/26\","
+	                          "\"node\":\"n\",\"pool\":\"p\"}}");
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_decoded got;
+
+	(void)state;
+	assert_true(weft_decode(json, &got, &err) < 0);
+	assert_int_equal(weft_decode_as(WEFT_IPBLOCK, json, &got, &err), 0);
+	assert_int_equal(got.kind, WEFT_IPBLOCK);
+	assert_string_equal(got.key, "b");
+	assert_string_equal(got.obj->ipblock.pool, "p");
+	weft_object_free(got.obj);
+	assert_true(weft_decode_as(WEFT_SERVICE, json, &got, &err) < 0);
+	assert_null(got.obj);
+	assert_string_equal(got.key, "default/b");
+	cJSON_Delete(json);
+}
+
 static void a_written_block_reads_back(void **state)
 {
 	static const char *const cidrs[] = {"10.244.1.0/26", "fd00:244::40/122"};
@@ -281,6 +302,7 @@ int main(void)
 	        cmocka_unit_test(nodes_take_the_first_address_of_each_family),
 	        cmocka_unit_test(secrets_are_decoded_and_the_tree_can_be_wiped),
 	        cmocka_unit_test(duplicate_keys_of_cjson_are_refused),
+	        cmocka_unit_test(an_item_of_a_list_is_decoded_as_what_it_is),
 	        cmocka_unit_test(a_written_block_reads_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,8 +5,8 @@
  * uthash's own functions are public and unkeyed: whoever may name objects could put them all in one bucket.
  * Tables here hash with SipHash under a random key of their own and use the *_BYHASHVALUE macros.
  */
-#ifndef AGENT_STATE_KEYHASH_H
-#define AGENT_STATE_KEYHASH_H
+#ifndef WEFT_KEYHASH_H
+#define WEFT_KEYHASH_H
 
 #include <sodium.h>
 #include <stdlib.h>
