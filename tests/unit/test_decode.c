@@ -252,8 +252,9 @@ static void duplicate_keys_of_cjson_are_refused(void **state)
 /* An item of the API server's lists has no kind and no apiVersion. */
 static void an_item_of_a_list_is_decoded_as_what_it_is(void **state)
 {
-	cJSON *json = cJSON_Parse("{\"metadata\":{\"name\":\"b\"},\"spec\":{\"cidr\":\"10.0.0.0/26\","
-	                          "\"node\":\"n\",\"pool\":\"p\"}}");
+	cJSON *json =
+	        cJSON_Parse("{\"metadata\":{\"name\":\"10.0.0.0-26\"},\"spec\":{\"cidr\":\"10.0.0.0/26\","
+	                    "\"node\":\"n\",\"pool\":\"p\"}}");
 	struct weft_err err = WEFT_ERR_INIT;
 	struct weft_decoded got;
 
@@ -261,12 +262,12 @@ static void an_item_of_a_list_is_decoded_as_what_it_is(void **state)
 	assert_true(weft_decode(json, &got, &err) < 0);
 	assert_int_equal(weft_decode_as(WEFT_IPBLOCK, json, &got, &err), 0);
 	assert_int_equal(got.kind, WEFT_IPBLOCK);
-	assert_string_equal(got.key, "b");
+	assert_string_equal(got.key, "10.0.0.0-26");
 	assert_string_equal(got.obj->ipblock.pool, "p");
 	weft_object_free(got.obj);
 	assert_true(weft_decode_as(WEFT_SERVICE, json, &got, &err) < 0);
 	assert_null(got.obj);
-	assert_string_equal(got.key, "default/b");
+	assert_string_equal(got.key, "default/10.0.0.0-26");
 	cJSON_Delete(json);
 }
 
