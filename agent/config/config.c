@@ -212,6 +212,7 @@ static const struct weft_field config_fields[] = {
         {"datastore", weft_field_object, 0, WEFT_FIELD_REQUIRED, &datastore_table},
         {"stateDir", field_path, AT(state_dir), 0, &path_room},
         {"runDir", field_path, AT(run_dir), 0, &run_room},
+        {"procSys", field_path, AT(proc_sys), 0, &path_room},
         {"bird", weft_field_object, 0, 0, &bird_table},
         {"cni", weft_field_object, 0, 0, &cni_table},
         {"ipam", weft_field_object, 0, 0, &ipam_table},
@@ -224,6 +225,7 @@ WEFT_FIELD_TABLE(config_table, config_fields);
 static const struct weft_config defaults = {
         .state_dir = "/var/lib/weft",
         .run_dir = "/run/weft",
+        .proc_sys = "/proc/sys",
         .bird = {.config_dir = "/etc/weft/bird",
                  .socket = "/run/bird/bird.ctl",
                  .templates = "/usr/share/weft/bird-templates",
@@ -276,11 +278,21 @@ static void report_field(struct weft_decode_ctx *ctx)
 	report_line(reader, weft_yaml_line(reader->doc, ctx->at), ctx->err.code, ctx->err.text);
 }
 
-/* The node's name in Kubernetes is the kubelet's lower-cased host name. */
+/* What the pod's specification says, else the kubelet's name for a node: its lower-cased host name. */
 static void default_node_name(struct reader *reader, struct weft_config *config)
 {
+	const char *given = getenv(WEFT_CONFIG_NODE_ENV);
 	char host[WEFT_NAME_MAX + 1] = "";
 
+	if (given && *given) {
+		if (weft_name_valid(given))
+			snprintf(config->node_name, sizeof(config->node_name), "%s", given);
+		else
+			report_line(reader, 1, EINVAL,
+			            "nodeName is not given, and " WEFT_CONFIG_NODE_ENV
+			            " in the environment is no valid name");
+		return;
+	}
 	if (gethostname(host, sizeof(host) - 1) < 0)
 		host[0] = '\0';
 	for (char *p = host; *p; p++)
@@ -365,9 +377,9 @@ void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 	/* The strings' characters need no escapes: names and paths are restricted. */
 	weft_buf_printf(
 	        out,
-	        "nodeName: \"%s\"\ndatastore:\n  kind: %s\n  path: \"%s\"\n  rescan: %s\nstateDir: \"%s\"\nrunDir: \"%s\"\n",
+	        "nodeName: \"%s\"\ndatastore:\n  kind: %s\n  path: \"%s\"\n  rescan: %s\nstateDir: \"%s\"\nrunDir: \"%s\"\nprocSys: \"%s\"\n",
 	        c->node_name, datastores[c->datastore.kind], c->datastore.path,
-	        config_duration_str(c->datastore.rescan_ms, rescan), c->state_dir, c->run_dir);
+	        config_duration_str(c->datastore.rescan_ms, rescan), c->state_dir, c->run_dir, c->proc_sys);
 	weft_buf_printf(
 	        out,
 	        "bird:\n  configDir: \"%s\"\n  socket: \"%s\"\n  templates: \"%s\"\n  binary: \"%s\"\n"

@@ -18,8 +18,9 @@
 #include "weft/log.h"
 #include "weft/object.h"
 
-#define WEFT_CONFIG_DEFAULT "/etc/weft/weft.yaml"
-#define WEFT_CONFIG_MAX     ((size_t)256 << 10) /* bytes of a configuration file */
+#define WEFT_CONFIG_DEFAULT  "/etc/weft/weft.yaml"
+#define WEFT_CONFIG_NODE_ENV "WEFT_NODE_NAME"    /* the default of nodeName, before the host name */
+#define WEFT_CONFIG_MAX      ((size_t)256 << 10) /* bytes of a configuration file */
 
 #define WEFT_PATH_MAX   192 /* a configured path with its NUL */
 #define WEFT_SOCKET_MAX 108 /* sockaddr_un.sun_path, see unix(7) */
@@ -91,7 +92,8 @@ struct weft_config {
 	char node_name[WEFT_NAME_MAX + 1];
 	struct weft_config_datastore datastore;
 	char state_dir[WEFT_PATH_MAX];
-	char run_dir[WEFT_PATH_MAX]; /* run_dir/weftd.sock fits sockaddr_un */
+	char proc_sys[WEFT_PATH_MAX]; /* where kernel settings are: /proc/sys */
+	char run_dir[WEFT_PATH_MAX];  /* run_dir/weftd.sock fits sockaddr_un */
 	struct weft_config_bird bird;
 	struct weft_config_cni cni;
 	struct weft_config_ipam ipam;

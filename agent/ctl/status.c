@@ -172,6 +172,30 @@ static void tunnel_lines(struct page *p)
 	}
 }
 
+/* Of the one that leads, how far it is; of others, that they wait. */
+static void controller_line(struct page *p)
+{
+	if (!ctl_get(p->result, "controller"))
+		return;
+	label(p, "controller");
+	if (!cJSON_IsTrue(ctl_get(p->result, "controller.leading"))) {
+		weft_buf_str(p->out, "not leading\n");
+		return;
+	}
+	weft_buf_str(p->out, "leading, ");
+	field(p, "controller.services.assigned");
+	weft_buf_str(p->out, " Services have their IPs, ");
+	field(p, "controller.services.pending");
+	weft_buf_str(p->out, " wait");
+	if (number(p, "controller.services.conflict") > 0) {
+		weft_buf_str(p->out, ", ");
+		field(p, "controller.services.conflict");
+		weft_buf_char(p->out, ' ');
+		paint(p, "in conflict", "conflict");
+	}
+	weft_buf_char(p->out, '\n');
+}
+
 static void problem_lines(struct page *p)
 {
 	const cJSON *problem, *problems = ctl_get(p->result, "problems");
@@ -204,10 +228,13 @@ void ctl_status(const cJSON *result, const struct ctl_style *style, struct weft_
 
 	node_lines(&p);
 	datastore_line(&p);
-	address_lines(&p);
-	routes_line(&p);
-	bird_line(&p);
-	tunnel_lines(&p);
+	if (ctl_get(result, "routes")) {
+		address_lines(&p);
+		routes_line(&p);
+		bird_line(&p);
+		tunnel_lines(&p);
+	}
+	controller_line(&p);
 	problem_lines(&p);
 }
 

@@ -9,8 +9,8 @@
 
 #include "weft/log.h"
 
+#include "agent/daemon/datastore.h"
 #include "agent/daemon/lock.h"
-#include "agent/source/directory.h"
 
 /* A weft-cni that hangs with the lock held must not hold up the loop for long; what failed is tried again. */
 #define IPAM_LOCK_MS 1000
@@ -182,9 +182,7 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 		return r;
 	a->cluster = cluster_new(cfg->node_name);
 	a->services = services_new();
-	r = weft_directory_new(loop, cfg->datastore.path, &a->source, err);
-	if (r == 0)
-		weft_directory_rescan(a->source, cfg->datastore.rescan_ms);
+	r = datastore_open(loop, cfg, &a->source, err);
 	if (r == 0)
 		r = agent_kernel_open(a, err);
 	if (r == 0)

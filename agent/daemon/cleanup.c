@@ -162,7 +162,7 @@ static void clean_kernel(struct job *j)
 	check(j, "nftables", nft_cleanup(&err), &err);
 	printf("removed the nftables table inet weft\n");
 	snprintf(record, sizeof(record), "%s/sysctl.json", j->cfg->state_dir);
-	check(j, "kernel settings", sysctl_cleanup(record, "/proc/sys", &err), &err);
+	check(j, "kernel settings", sysctl_cleanup(record, j->cfg->proc_sys, &err), &err);
 	printf("restored the kernel settings\n");
 }
 

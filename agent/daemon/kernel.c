@@ -195,7 +195,7 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	a->fib = a->links ? fib_new(a->nl, a->links) : NULL;
 	a->tunnel = a->links ? tunnel_new(a->nl, a->links) : NULL;
 	a->nft = nft_new(listing, err);
-	a->sysctl = sysctl_new(record, "/proc/sys", err);
+	a->sysctl = sysctl_new(record, a->cfg.proc_sys, err);
 	a->ipvs = ipvs_new(serving_owns, &a->serving, err);
 	a->conntrack = netlink_open_protocol(NETLINK_NETFILTER, err);
 	a->wanted = wanted_new(&routes);

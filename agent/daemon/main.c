@@ -18,6 +18,7 @@
 #include "agent/config/config.h"
 #include "agent/daemon/agent.h"
 #include "agent/daemon/cleanup.h"
+#include "agent/daemon/controlling.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -80,9 +81,38 @@ static int cleanup(const struct weft_config *cfg)
 	return EXIT_FAILED;
 }
 
-static int run(const struct weft_config *cfg)
+static int run_agent(const struct weft_config *cfg, uv_loop_t *loop, struct weft_err *err)
 {
 	static struct agent agent; /* large; main's own */
+	int r = agent_open(&agent, cfg, loop, err);
+
+	if (r < 0)
+		log_error("can't start: %s", err->text);
+	else
+		uv_run(loop, UV_RUN_DEFAULT);
+	agent_close(&agent);
+	uv_run(loop, UV_RUN_DEFAULT);
+	return r;
+}
+
+static int run_controller(const struct weft_config *cfg, uv_loop_t *loop, struct weft_err *err)
+{
+	struct controlling *c = NULL;
+	int r = controlling_open(cfg, loop, &c, err);
+
+	if (r < 0) {
+		log_error("can't start: %s", err->text);
+	} else {
+		uv_run(loop, UV_RUN_DEFAULT);
+		controlling_close(c);
+	}
+	uv_run(loop, UV_RUN_DEFAULT);
+	controlling_free(c);
+	return r;
+}
+
+static int run(const struct weft_config *cfg)
+{
 	struct weft_err err = WEFT_ERR_INIT;
 	uv_loop_t loop;
 	int r;
@@ -92,13 +122,7 @@ static int run(const struct weft_config *cfg)
 	umask(022); /* BIRD and the container runtime read what the file modes let them */
 	uv_loop_init(&loop);
 	log_info("weftd %s on node %s", WEFT_VERSION, cfg->node_name);
-	r = agent_open(&agent, cfg, &loop, &err);
-	if (r < 0)
-		log_error("can't start: %s", err.text);
-	else
-		uv_run(&loop, UV_RUN_DEFAULT);
-	agent_close(&agent);
-	uv_run(&loop, UV_RUN_DEFAULT);
+	r = cfg->roles & WEFT_ROLE_NODE ? run_agent(cfg, &loop, &err) : run_controller(cfg, &loop, &err);
 	uv_loop_close(&loop);
 	return r < 0 ? EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -9,38 +9,12 @@
 #include "weft/cleanup.h"
 #include "weft/marks.h"
 
-#include "agent/daemon/controller.h"
+#include "agent/daemon/status_parts.h"
 #include "agent/plan/bgp.h"
-
-static void problem(cJSON *list, const char *object, const char *where, const char *text)
-{
-	cJSON *item = cJSON_CreateObject();
-
-	cJSON_AddStringToObject(item, "object", object);
-	if (where[0])
-		cJSON_AddStringToObject(item, "where", where);
-	cJSON_AddStringToObject(item, "text", text);
-	cJSON_AddItemToArray(list, item);
-}
-
-/* "IPPool/pods: spec.cidr: ..." begins with the object; other texts concern what the caller says. */
-static void cluster_problem(void *ctx, const char *where, const char *text)
-{
-	char object[WEFT_KEY_MAX + 32] = "datastore";
-	const char *colon = strstr(text, ": "), *slash = strchr(text, '/');
-
-	if (colon && slash && slash < colon && !memchr(text, ' ', (size_t)(colon - text)) &&
-	    (size_t)(colon - text) < sizeof(object)) {
-		snprintf(object, sizeof(object), "%.*s", (int)(colon - text), text);
-		*strchr(object, '/') = ' ';
-		text = colon + 2;
-	}
-	problem(ctx, object, where, text);
-}
 
 static void block_problem(void *ctx, const char *text)
 {
-	problem(ctx, "pod addresses", "", text);
+	status_problem(ctx, "pod addresses", "", text);
 }
 
 static void add_ipam(struct agent *a, cJSON *root)
@@ -77,7 +51,7 @@ static bool route_problem(void *ctx, const struct fib_view *v)
 	if (v->state != FIB_CONFLICT && v->state != FIB_FAILED)
 		return true;
 	snprintf(text, sizeof(text), "%s: %s", weft_route_str(v->route, route), v->text);
-	problem(w->problems, "route", "", text);
+	status_problem(w->problems, "route", "", text);
 	return ++w->shown < 20;
 }
 
@@ -94,22 +68,6 @@ static void add_routes(const struct agent *a, cJSON *root, cJSON *problems)
 	cJSON_AddNumberToObject(item, "conflicts", (double)s.count[FIB_CONFLICT]);
 	if (s.count[FIB_CONFLICT] || s.count[FIB_FAILED])
 		fib_foreach(a->fib, route_problem, &w);
-}
-
-static void add_datastore(const struct agent *a, cJSON *root)
-{
-	cJSON *item = a->source->ops->describe(a->source);
-	cJSON *objects;
-
-	if (!item)
-		return;
-	cJSON_AddItemToObject(root, "datastore", item);
-	cJSON_DeleteItemFromObject(item, "objects");
-	objects = cJSON_AddObjectToObject(item, "objects");
-	for (int kind = 0; kind < WEFT_KIND_COUNT; kind++)
-		if (cluster_count(a->cluster, (enum weft_kind)kind))
-			cJSON_AddNumberToObject(objects, weft_kind_name((enum weft_kind)kind),
-			                        (double)cluster_count(a->cluster, (enum weft_kind)kind));
 }
 
 static void add_tunnels(const struct agent *a, cJSON *root, cJSON *problems)
@@ -134,10 +92,10 @@ static void add_tunnels(const struct agent *a, cJSON *root, cJSON *problems)
 		                                           : "pending");
 		cJSON_AddItemToArray(list, item);
 		if (fault[0])
-			problem(problems, names[type], "", fault);
+			status_problem(problems, names[type], "", fault);
 	}
 	if (a->tunnels_plan.reason[0])
-		problem(problems, "tunnels", "", a->tunnels_plan.reason);
+		status_problem(problems, "tunnels", "", a->tunnels_plan.reason);
 }
 
 struct service_walk {
@@ -153,30 +111,7 @@ static void service_problem(void *ctx, const char *service, const char *text)
 	if (w->shown++ >= 20)
 		return;
 	snprintf(object, sizeof(object), "Service %s", service);
-	problem(w->problems, object, "", text);
-}
-
-/* Of whoever leads: Services that wait for an IP, or have one that the pools do not say any more. */
-static void add_controller(const struct agent *a, cJSON *root, cJSON *problems)
-{
-	cJSON *item = a->controller ? controller_describe(a->controller) : NULL, *list;
-	const cJSON *p, *service, *message;
-	char object[WEFT_KEY_MAX + 16];
-	size_t shown = 0;
-
-	if (!item)
-		return;
-	list = cJSON_DetachItemFromObject(item, "problems");
-	cJSON_ArrayForEach (p, list) {
-		service = cJSON_GetObjectItem(p, "service");
-		message = cJSON_GetObjectItem(p, "message");
-		if (shown++ == 20)
-			break;
-		snprintf(object, sizeof(object), "Service %s", cJSON_GetStringValue(service));
-		problem(problems, object, "", cJSON_GetStringValue(message));
-	}
-	cJSON_Delete(list);
-	cJSON_AddItemToObject(root, "controller", item);
+	status_problem(w->problems, object, "", text);
 }
 
 static void add_services(struct agent *a, cJSON *root, cJSON *problems)
@@ -192,13 +127,14 @@ static void add_services(struct agent *a, cJSON *root, cJSON *problems)
 	cJSON_AddNumberToObject(item, "vips", (double)s.vips);
 	cJSON_AddNumberToObject(item, "announced", (double)s.announced);
 	cJSON_AddNumberToObject(item, "waiting", (double)s.waiting);
-	add_controller(a, root, problems);
+	if (a->controller)
+		status_controller(a->controller, root, problems);
 	if (ipvs_stats(a->ipvs).services && !ipvs_available(a->ipvs, &err))
-		problem(problems, "IPVS", "", err.text);
+		status_problem(problems, "IPVS", "", err.text);
 	if (s.vips && agent_input_drop(a)[0])
-		problem(problems, "firewall", "", agent_input_drop(a));
+		status_problem(problems, "firewall", "", agent_input_drop(a));
 	if (a->health_fault[0])
-		problem(problems, "health listener", "", a->health_fault);
+		status_problem(problems, "health listener", "", a->health_fault);
 	serving_each_problem(a->serving, service_problem, &w);
 }
 
@@ -216,24 +152,25 @@ static cJSON *status_base(struct agent *a)
 		cJSON_AddItemToArray(list, cJSON_CreateString(weft_addr_str(&self->node.ip4, text)));
 	if (self && weft_addr_is_set(&self->node.ip6))
 		cJSON_AddItemToArray(list, cJSON_CreateString(weft_addr_str(&self->node.ip6, text)));
-	add_datastore(a, root);
+	status_datastore(a->source, a->cluster, root);
 	add_routes(a, root, problems);
 	add_ipam(a, root);
 	add_tunnels(a, root, problems);
 	if (a->cfg.services.enabled)
 		add_services(a, root, problems);
 	if (!self)
-		problem(problems, "Node", "",
-		        "there is no Node object with this node's name: create it, or set nodeName");
+		status_problem(problems, "Node", "",
+		               "there is no Node object with this node's name: create it, or set nodeName");
 	if (a->sysctl_fault[0])
-		problem(problems, "kernel settings", "", a->sysctl_fault);
+		status_problem(problems, "kernel settings", "", a->sysctl_fault);
 	if (a->nft_fault[0])
-		problem(problems, "nftables", "", a->nft_fault);
+		status_problem(problems, "nftables", "", a->nft_fault);
 	if (a->repair[0])
-		problem(problems, "kernel", "", a->repair);
+		status_problem(problems, "kernel", "", a->repair);
 	if (!a->ready)
-		problem(problems, "CNI", "", a->ready_why[0] ? a->ready_why : "not ready for pods yet");
-	cluster_each_report(a->cluster, cluster_problem, problems);
+		status_problem(problems, "CNI", "",
+		               a->ready_why[0] ? a->ready_why : "not ready for pods yet");
+	cluster_each_report(a->cluster, status_cluster_problem, problems);
 	holdings_each_problem(a->holdings, block_problem, problems);
 	cJSON_AddItemToObject(root, "problems", problems);
 	return root;
@@ -272,7 +209,7 @@ static void add_bird(struct agent *a, cJSON *root, const struct bird_protos *pro
 	                                                          : "pending");
 	if (s.error[0]) {
 		cJSON_AddStringToObject(item, "lastError", s.error);
-		problem(problems, "BIRD", "", s.error);
+		status_problem(problems, "BIRD", "", s.error);
 	}
 }
 
@@ -282,12 +219,12 @@ static void peer_problem(cJSON *problems, const struct bgp_peer *p, const struct
 
 	snprintf(object, sizeof(object), "BGPPeer %s", p->name);
 	if (p->reason[0]) {
-		problem(problems, object, "", p->reason);
+		status_problem(problems, object, "", p->reason);
 	} else if (bird && !bird_proto_established(bird)) {
 		snprintf(text, sizeof(text), "session is %s%s%s; `birdc show protocols all %s` tells more",
 		         bird->bgp_state[0] ? bird->bgp_state : bird->state, bird->last_error[0] ? ": " : "",
 		         bird->last_error, p->protocol);
-		problem(problems, object, "", text);
+		status_problem(problems, object, "", text);
 	}
 }
 

@@ -23,9 +23,9 @@ static void want(struct agent *a, const char *path, const char *value, bool opti
 /* Loosen a setting that has just this value now; whatever else it is, the operator chose it. */
 static void want_instead(struct agent *a, const char *path, char now, const char *value)
 {
-	char file[SYSCTL_PATH_MAX + 16];
+	char file[WEFT_PATH_MAX + SYSCTL_PATH_MAX + 2];
 
-	snprintf(file, sizeof(file), "/proc/sys/%s", path);
+	snprintf(file, sizeof(file), "%s/%s", a->cfg.proc_sys, path);
 	weft_autofclose FILE *f = fopen(file, "re");
 	if (f && fgetc(f) == now)
 		want(a, path, value, true);

@@ -41,6 +41,7 @@ static void the_least_file_gets_all_defaults(void **state)
 	assert_string_equal(c.datastore.path, "/data");
 	assert_string_equal(c.state_dir, "/var/lib/weft");
 	assert_string_equal(c.run_dir, "/run/weft");
+	assert_string_equal(c.proc_sys, "/proc/sys");
 	assert_string_equal(c.bird.config_dir, "/etc/weft/bird");
 	assert_string_equal(c.bird.socket, "/run/bird/bird.ctl");
 	assert_string_equal(c.bird.templates, "/usr/share/weft/bird-templates");
@@ -55,6 +56,26 @@ static void the_least_file_gets_all_defaults(void **state)
 	assert_int_equal(c.ipam.release_empty_after_ms, 600000);
 	assert_int_equal(c.log_level, WEFT_LOG_INFO);
 	assert_int_equal(c.roles, WEFT_ROLE_NODE | WEFT_ROLE_CONTROLLER);
+}
+
+/* In a pod the node's name is in the environment; a key in the file counts more. */
+static void the_environment_names_the_node(void **state)
+{
+	static const char text[] = "datastore: {kind: directory, path: /data}\n";
+	weft_auto(weft_buf_free) struct weft_buf reports = {0};
+	struct weft_err err = WEFT_ERR_INIT;
+	struct weft_config c;
+
+	(void)state;
+	setenv(WEFT_CONFIG_NODE_ENV, "node-7.example", 1);
+	assert_int_equal(parse(text, &c, &reports, &err), 0);
+	assert_string_equal(c.node_name, "node-7.example");
+	assert_int_equal(parse(MIN, &c, &reports, &err), 0);
+	assert_string_equal(c.node_name, "n1");
+	setenv(WEFT_CONFIG_NODE_ENV, "Not A Name", 1);
+	assert_int_equal(parse(text, &c, &reports, &err), -EINVAL);
+	assert_non_null(strstr(err.text, WEFT_CONFIG_NODE_ENV));
+	unsetenv(WEFT_CONFIG_NODE_ENV);
 }
 
 static void expect_cidrs(const struct weft_config_cidrs *cidrs, const char *want)
@@ -135,7 +156,7 @@ static void every_key_is_read_and_dumped(void **state)
 {
 	static const char text[] =
 	        "nodeName: \"node-1.rack\"\ndatastore:\n  kind: directory\n  path: \"/a\"\n  rescan: 20s\n"
-	        "stateDir: \"/b\"\nrunDir: \"/c\"\nbird:\n  configDir: \"/d\"\n"
+	        "stateDir: \"/b\"\nrunDir: \"/c\"\nprocSys: \"/p\"\nbird:\n  configDir: \"/d\"\n"
 	        "  socket: \"/e\"\n  templates: \"/f\"\n  binary: \"/g\"\n"
 	        "  restartProfile: graceful\n  staleRoutes: 90s\ncni:\n  confDir: \"/h\"\n"
 	        "  binDir: \"/i\"\n  mtu: 1400\nipam:\n  cooldown: 500ms\n"
@@ -321,6 +342,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(the_least_file_gets_all_defaults),
+	        cmocka_unit_test(the_environment_names_the_node),
 	        cmocka_unit_test(services_have_defaults),
 	        cmocka_unit_test(forms_of_service_keys),
 	        cmocka_unit_test(every_key_is_read_and_dumped),
