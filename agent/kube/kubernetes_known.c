@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The last known state: what is kept of it, and how it is told when the API server is away.
+ */
+#include <sodium.h>
+#include <string.h>
+
+#include "agent/kube/kubernetes_priv.h"
+#include "agent/source/yaml.h"
+#include "weft/log.h"
+
+/* --- keeping --- */
+
+static void copy_item(cJSON *to, const cJSON *from, const char *key)
+{
+	cJSON *item = cJSON_GetObjectItemCaseSensitive(from, key);
+
+	if (item)
+		cJSON_AddItemReferenceToObject(to, key, item);
+}
+
+/* Of a Node, what decoding reads: its list of images and volumes is most of its size. */
+static char *node_text(const cJSON *json)
+{
+	cJSON *out = cJSON_CreateObject(), *status = cJSON_AddObjectToObject(out, "status");
+	char *text;
+
+	copy_item(out, json, "metadata");
+	copy_item(out, json, "spec");
+	copy_item(status, cJSON_GetObjectItemCaseSensitive(json, "status"), "addresses");
+	text = cJSON_PrintUnformatted(out);
+	cJSON_Delete(out);
+	return text;
+}
+
+void kubernetes_keep(struct kubernetes_collection *c, const char *key, const char *text, size_t len,
+                     const cJSON *json)
+{
+	char *shorter;
+
+	if (!c->k->known)
+		return;
+	if (c->kind != WEFT_NODE) {
+		lastknown_put(c->k->known, c->kind, key, text, len);
+		return;
+	}
+	shorter = node_text(json);
+	if (shorter)
+		lastknown_put(c->k->known, c->kind, key, shorter, strlen(shorter));
+	free(shorter);
+}
+
+/* --- telling --- */
+
+static void tell_one(void *ctx, enum weft_kind kind, const char *key, const char *text, size_t len)
+{
+	struct kubernetes *k = ctx;
+	struct kubernetes_collection *c = kubernetes_collection_of(k, kind, key);
+	cJSON *json;
+
+	if (!c || !c->watch || c->complete || kubernetes_find(c, key))
+		return;
+	json = cJSON_ParseWithLength(text, len);
+	if (json)
+		kubernetes_take(c, NULL, 0, json);
+	if (kind == WEFT_SECRET)
+		weft_json_wipe(json);
+	else
+		cJSON_Delete(json);
+}
+
+void kubernetes_tell_known(struct kubernetes *k)
+{
+	if (!k->known || !lastknown_count(k->known))
+		return;
+	log_warning(
+	        "the API server has not told everything yet: going on with the last known state, %zu objects",
+	        lastknown_count(k->known));
+	lastknown_each(k->known, tell_one, k);
+	/* Only now it is known whether a pool needs them. */
+	if (kubernetes_collection_of(k, WEFT_NAMESPACE, "")->watch)
+		lastknown_each(k->known, tell_one, k);
+}
+
+/* --- purging --- */
+
+struct doomed {
+	struct doomed *next;
+	enum weft_kind kind;
+	char *key;
+};
+
+struct purge {
+	struct kubernetes *k;
+	struct doomed *list;
+};
+
+static void look(void *ctx, enum weft_kind kind, const char *key, const char *text, size_t len)
+{
+	struct purge *p = ctx;
+	struct kubernetes_collection *c = kubernetes_collection_of(p->k, kind, key);
+	struct doomed *d;
+
+	(void)text;
+	(void)len;
+	if (c && c->watch && kubernetes_find(c, key))
+		return;
+	d = must_alloc(1, sizeof(*d));
+	*d = (struct doomed){.next = p->list, .kind = kind, .key = must_strdup(key)};
+	p->list = d;
+}
+
+/* What was deleted while we did not run, or is not followed any more. */
+void kubernetes_purge_known(struct kubernetes *k)
+{
+	struct purge p = {.k = k};
+
+	if (!k->known)
+		return;
+	lastknown_each(k->known, look, &p);
+	while (p.list) {
+		struct doomed *d = p.list;
+
+		p.list = d->next;
+		lastknown_del(k->known, d->kind, d->key);
+		free(d->key);
+		free(d);
+	}
+}
