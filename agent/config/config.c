@@ -14,26 +14,21 @@
 #include "weft/cleanup.h"
 #include "weft/file.h"
 
-static const char *const datastores[] = {"directory", NULL};
 static const char *const profiles[] = {"fast", "graceful", NULL};
 static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 static const char *const roles[] = {"node", "controller", NULL};
-static const struct weft_enum datastore_enum = {datastores};
 static const struct weft_enum profile_enum = {profiles};
 static const struct weft_enum level_enum = {levels};
 static const struct weft_enum role_enum = {roles};
 _Static_assert(WEFT_RESTART_GRACEFUL == 1 && WEFT_LOG_DEBUG == 3 && WEFT_ROLE_NODE == 1 &&
                        WEFT_ROLE_CONTROLLER == 2,
                "the lists of names follow the enums");
-_Static_assert(sizeof(enum weft_restart_profile) == sizeof(int) &&
-                       sizeof(enum weft_log_level) == sizeof(int) &&
-                       sizeof(enum weft_datastore_kind) == sizeof(int),
+_Static_assert(sizeof(enum weft_restart_profile) == sizeof(int) && sizeof(enum weft_log_level) == sizeof(int),
                "weft_field_enum stores an int");
 
 /* Field decoders */
 
-/* arg: the room in out, with the NUL, as a struct weft_limits.max. */
-static int field_path(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+int config_field_path(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
 	const struct weft_limits *room = f->arg;
 	const char *text = weft_decode_text(ctx, v, room->max - 1);
@@ -167,31 +162,23 @@ static const struct weft_limits socket_room = {0, WEFT_SOCKET_MAX};
 /* "/weftd.sock" and weft_file_replace()'s suffix stay within sun_path. */
 static const struct weft_limits run_room = {0, WEFT_SOCKET_MAX - sizeof("/weftd.sock.XXXXXX")};
 static const struct weft_limits stale_limits = {SECOND_MS, 24 * HOUR_MS};
-static const struct weft_limits rescan_limits = {0, HOUR_MS};
 static const struct weft_limits cooldown_limits = {0, 24 * HOUR_MS};
 static const struct weft_limits release_limits = {SECOND_MS, 30 * 24 * HOUR_MS};
 static const struct weft_limits spare_limits = {0, 4096};
 
-static const struct weft_field datastore_fields[] = {
-        {"kind", weft_field_enum, AT(datastore.kind), WEFT_FIELD_REQUIRED, &datastore_enum},
-        {"path", field_path, AT(datastore.path), WEFT_FIELD_REQUIRED, &path_room},
-        {"rescan", config_field_duration, AT(datastore.rescan_ms), 0, &rescan_limits},
-};
-WEFT_FIELD_TABLE(datastore_table, datastore_fields);
-
 static const struct weft_field bird_fields[] = {
-        {"configDir", field_path, AT(bird.config_dir), 0, &path_room},
-        {"socket", field_path, AT(bird.socket), 0, &socket_room},
-        {"templates", field_path, AT(bird.templates), 0, &path_room},
-        {"binary", field_path, AT(bird.binary), 0, &path_room},
+        {"configDir", config_field_path, AT(bird.config_dir), 0, &path_room},
+        {"socket", config_field_path, AT(bird.socket), 0, &socket_room},
+        {"templates", config_field_path, AT(bird.templates), 0, &path_room},
+        {"binary", config_field_path, AT(bird.binary), 0, &path_room},
         {"restartProfile", weft_field_enum, AT(bird.restart_profile), 0, &profile_enum},
         {"staleRoutes", config_field_duration, AT(bird.stale_routes_ms), 0, &stale_limits},
 };
 WEFT_FIELD_TABLE(bird_table, bird_fields);
 
 static const struct weft_field cni_fields[] = {
-        {"confDir", field_path, AT(cni.conf_dir), 0, &path_room},
-        {"binDir", field_path, AT(cni.bin_dir), 0, &path_room},
+        {"confDir", config_field_path, AT(cni.conf_dir), 0, &path_room},
+        {"binDir", config_field_path, AT(cni.bin_dir), 0, &path_room},
         {"mtu", field_mtu, AT(cni.mtu), 0, NULL},
 };
 WEFT_FIELD_TABLE(cni_table, cni_fields);
@@ -209,10 +196,10 @@ WEFT_FIELD_TABLE(log_table, log_fields);
 /* Sections decode into the whole struct: their offsets count from its start. */
 static const struct weft_field config_fields[] = {
         {"nodeName", field_node_name, AT(node_name), 0, NULL},
-        {"datastore", weft_field_object, 0, WEFT_FIELD_REQUIRED, &datastore_table},
-        {"stateDir", field_path, AT(state_dir), 0, &path_room},
-        {"runDir", field_path, AT(run_dir), 0, &run_room},
-        {"procSys", field_path, AT(proc_sys), 0, &path_room},
+        {"datastore", config_field_datastore, 0, WEFT_FIELD_REQUIRED, NULL},
+        {"stateDir", config_field_path, AT(state_dir), 0, &path_room},
+        {"runDir", config_field_path, AT(run_dir), 0, &run_room},
+        {"procSys", config_field_path, AT(proc_sys), 0, &path_room},
         {"bird", weft_field_object, 0, 0, &bird_table},
         {"cni", weft_field_object, 0, 0, &cni_table},
         {"ipam", weft_field_object, 0, 0, &ipam_table},
@@ -223,6 +210,7 @@ static const struct weft_field config_fields[] = {
 WEFT_FIELD_TABLE(config_table, config_fields);
 
 static const struct weft_config defaults = {
+        .datastore = {.namespace = "kube-system", .secrets = {"weft-bgp"}, .n_secrets = 1},
         .state_dir = "/var/lib/weft",
         .run_dir = "/run/weft",
         .proc_sys = "/proc/sys",
@@ -372,14 +360,13 @@ int weft_config_load(const char *path, struct weft_config *out, weft_config_repo
 
 void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 {
-	char rescan[32], stale[32], cooldown[32], release[32];
+	char stale[32], cooldown[32], release[32];
 
 	/* The strings' characters need no escapes: names and paths are restricted. */
-	weft_buf_printf(
-	        out,
-	        "nodeName: \"%s\"\ndatastore:\n  kind: %s\n  path: \"%s\"\n  rescan: %s\nstateDir: \"%s\"\nrunDir: \"%s\"\nprocSys: \"%s\"\n",
-	        c->node_name, datastores[c->datastore.kind], c->datastore.path,
-	        config_duration_str(c->datastore.rescan_ms, rescan), c->state_dir, c->run_dir, c->proc_sys);
+	weft_buf_printf(out, "nodeName: \"%s\"\n", c->node_name);
+	config_datastore_dump(&c->datastore, out);
+	weft_buf_printf(out, "stateDir: \"%s\"\nrunDir: \"%s\"\nprocSys: \"%s\"\n", c->state_dir, c->run_dir,
+	                c->proc_sys);
 	weft_buf_printf(
 	        out,
 	        "bird:\n  configDir: \"%s\"\n  socket: \"%s\"\n  templates: \"%s\"\n  binary: \"%s\"\n"

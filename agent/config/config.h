@@ -25,7 +25,12 @@
 #define WEFT_PATH_MAX   192 /* a configured path with its NUL */
 #define WEFT_SOCKET_MAX 108 /* sockaddr_un.sun_path, see unix(7) */
 
-enum weft_datastore_kind { WEFT_DATASTORE_DIRECTORY };
+#define WEFT_SERVERS_MAX 8
+#define WEFT_SERVER_MAX  192 /* an API server's URL with its NUL */
+#define WEFT_CONTEXT_MAX 128
+#define WEFT_SECRETS_MAX 16
+
+enum weft_datastore_kind { WEFT_DATASTORE_DIRECTORY, WEFT_DATASTORE_KUBERNETES };
 
 /* When BIRD restarts: fast = BFD, and a supervisor that starts it again at once; graceful = BGP graceful
  * restart (RFC 4724), and BIRD runs with -R. docs/architecture.md, "BIRD", says why not both. */
@@ -38,6 +43,15 @@ struct weft_config_datastore {
 	enum weft_datastore_kind kind;
 	char path[WEFT_PATH_MAX];
 	uint64_t rescan_ms; /* list the folder again so often; 0 = only on network file systems */
+
+	/* KUBERNETES */
+	char kubeconfig[WEFT_PATH_MAX]; /* "" = in a cluster, by its service account */
+	char context[WEFT_CONTEXT_MAX]; /* "" = the file's current one */
+	char servers[WEFT_SERVERS_MAX][WEFT_SERVER_MAX];
+	size_t n_servers;                                  /* 0 = as the kubeconfig says */
+	char namespace[WEFT_NAME_MAX + 1];                 /* of weft's Secrets and Leases */
+	char secrets[WEFT_SECRETS_MAX][WEFT_NAME_MAX + 1]; /* those that may be read */
+	size_t n_secrets;
 };
 
 struct weft_config_bird {

@@ -16,6 +16,14 @@
 /* arg: limits in milliseconds. */
 int config_field_duration(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
 
+/* arg: the room in out, with the NUL, as a struct weft_limits.max. */
+int config_field_path(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+
+/* The section `datastore`; out is the whole struct. */
+int config_field_datastore(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v,
+                           void *out);
+void config_datastore_dump(const struct weft_config_datastore *d, struct weft_buf *out);
+
 /* The largest unit that leaves no rest. */
 const char *config_duration_str(uint64_t ms, char buf[32]);
 

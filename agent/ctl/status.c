@@ -59,6 +59,46 @@ static void node_lines(struct page *p)
 	weft_buf_char(p->out, '\n');
 }
 
+/* How far behind the last known state is. */
+static void age(struct page *p)
+{
+	if (!cJSON_IsTrue(ctl_get(p->result, "datastore.stale")))
+		return;
+	weft_buf_str(p->out, ", ");
+	paint(p, "behind", "pending");
+	weft_buf_str(p->out, " since ");
+	ctl_fmt_duration(ctl_get(p->result, "datastore.ageSeconds"), p->out);
+}
+
+static void api_line(struct page *p)
+{
+	const cJSON *c, *collections = ctl_get(p->result, "datastore.collections"), *lease;
+	int following = 0, missing = 0;
+
+	if (!collections)
+		return;
+	cJSON_ArrayForEach (c, collections) {
+		following += cJSON_IsTrue(ctl_get(c, "following"));
+		missing += cJSON_IsTrue(ctl_get(c, "missing"));
+	}
+	label(p, "api");
+	weft_buf_printf(p->out, "%d of %d collections followed", following, cJSON_GetArraySize(collections));
+	if (missing)
+		weft_buf_printf(p->out, ", %d not there", missing);
+	weft_buf_str(p->out, ", ");
+	field(p, "datastore.requests");
+	weft_buf_str(p->out, " requests, ");
+	field(p, "datastore.failures");
+	weft_buf_str(p->out, " without an answer");
+	cJSON_ArrayForEach (lease, ctl_get(p->result, "datastore.leases")) {
+		weft_buf_str(p->out, ", ");
+		ctl_fmt_text(ctl_get(lease, "role"), p->out);
+		weft_buf_str(p->out, " is ");
+		ctl_fmt_text(ctl_get(lease, "holder"), p->out);
+	}
+	weft_buf_char(p->out, '\n');
+}
+
 static void datastore_line(struct page *p)
 {
 	const cJSON *count, *objects = ctl_get(p->result, "datastore.objects");
@@ -67,12 +107,11 @@ static void datastore_line(struct page *p)
 
 	label(p, "datastore");
 	field(p, "datastore.kind");
-	if (has_text(p, "datastore.path")) {
-		weft_buf_char(p->out, ' ');
-		field(p, "datastore.path");
-	}
+	weft_buf_char(p->out, ' ');
+	field(p, has_text(p, "datastore.path") ? "datastore.path" : "datastore.server");
 	weft_buf_str(p->out, ", ");
 	paint(p, synced ? "synced" : "not synced", synced ? "synced" : "not synced");
+	age(p);
 	cJSON_ArrayForEach (count, objects) {
 		weft_buf_str(p->out, before);
 		before = ", ";
@@ -80,6 +119,7 @@ static void datastore_line(struct page *p)
 		weft_buf_printf(p->out, " %s", count->string ? count->string : "?");
 	}
 	weft_buf_char(p->out, '\n');
+	api_line(p);
 }
 
 static void address_lines(struct page *p)

@@ -44,6 +44,7 @@ static void item_free(struct controller_item *i)
 	struct controller *c = i->c;
 
 	HASH_DEL(c->items, i);
+	free(i->told);
 	free(i->id);
 	free(i);
 }

@@ -27,6 +27,7 @@ struct controller_item {
 	bool refused;                        /* a pool that the rules between pools refuse */
 	unsigned writes;                     /* under way */
 	bool failed;                         /* the last one did */
+	char *told;                          /* the problem of it that people were told; NULL = none */
 };
 
 struct controller {

@@ -57,15 +57,29 @@ bool controller_has_problem(const struct controller *c, const char *key)
 	return problem(c, key, text)[0];
 }
 
+/* An Event says it where `kubectl describe` shows it; once, until it is another one. */
+static void tell_people(struct controller_item *i, const char *text)
+{
+	const struct weft_source_ops *ops = i->c->o.source->ops;
+
+	if (i->told && !strcmp(i->told, text))
+		return;
+	free(i->told);
+	i->told = *text ? must_strdup(text) : NULL;
+	if (*text && ops->tell)
+		ops->tell(i->c->o.source, WEFT_SERVICE, item_key(i), true, "NotAsWritten", text);
+}
+
 /* NULL: there is nothing to say of it. */
-static cJSON *service_status(const struct controller *c, const char *key)
+static cJSON *service_status(struct controller *c, const char *key)
 {
 	char text[CONTROLLER_TEXT];
 	struct lb_service s;
 	bool balanced = lb_get(c->lb, key, &s) && s.state != LB_NONE;
 	cJSON *out;
 
-	if (!problem(c, key, text)[0] && !balanced)
+	tell_people(controller_item(c, WEFT_SERVICE, key), problem(c, key, text));
+	if (!text[0] && !balanced)
 		return NULL;
 	out = cJSON_CreateObject();
 	if (balanced)

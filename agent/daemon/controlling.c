@@ -78,7 +78,7 @@ static int view_status(void *ctx, struct serve_request *req, const cJSON *args, 
 	cJSON_AddStringToObject(root, "node", c->cfg.node_name);
 	cJSON_AddStringToObject(root, "version", WEFT_VERSION);
 	cJSON_AddNumberToObject(root, "uptimeSeconds", (double)((uv_hrtime() - c->started) / 1000000000));
-	status_datastore(c->source, c->cluster, root);
+	status_datastore(c->source, c->cluster, root, problems);
 	status_controller(c->controller, root, problems);
 	cluster_each_report(c->cluster, status_cluster_problem, problems);
 	cJSON_AddItemToObject(root, "problems", problems);

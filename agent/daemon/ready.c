@@ -126,6 +126,17 @@ static bool same_conflist(const struct agent_conflist *x, const struct agent_con
 	       x->bandwidth == y->bandwidth;
 }
 
+static void be_ready(struct agent *a, const struct agent_conflist *held)
+{
+	const struct weft_source_ops *ops = a->source->ops;
+
+	a->ready = true;
+	a->ready_why[0] = '\0';
+	a->conflist = *held;
+	if (ops->node_network)
+		ops->node_network(a->source, true, "WeftIsReady", "weft routes the pods of this node");
+}
+
 void agent_check_ready(struct agent *a)
 {
 	weft_autofree char *text = NULL, *old = NULL;
@@ -152,8 +163,7 @@ void agent_check_ready(struct agent *a)
 	if (!text)
 		return;
 	if (weft_file_read(path, 1 << 20, &old, NULL, NULL) == 0 && !strcmp(old, text)) {
-		a->ready = true;
-		a->conflist = held;
+		be_ready(a, &held);
 		return;
 	}
 	if (weft_mkdirs(a->cfg.cni.conf_dir, 0755, &err) < 0 ||
@@ -165,7 +175,5 @@ void agent_check_ready(struct agent *a)
 		return;
 	}
 	log_info("ready for pods: %s written", path);
-	a->ready = true;
-	a->ready_why[0] = '\0';
-	a->conflist = held;
+	be_ready(a, &held);
 }

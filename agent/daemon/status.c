@@ -152,7 +152,7 @@ static cJSON *status_base(struct agent *a)
 		cJSON_AddItemToArray(list, cJSON_CreateString(weft_addr_str(&self->node.ip4, text)));
 	if (self && weft_addr_is_set(&self->node.ip6))
 		cJSON_AddItemToArray(list, cJSON_CreateString(weft_addr_str(&self->node.ip6, text)));
-	status_datastore(a->source, a->cluster, root);
+	status_datastore(a->source, a->cluster, root, problems);
 	add_routes(a, root, problems);
 	add_ipam(a, root);
 	add_tunnels(a, root, problems);

@@ -32,7 +32,31 @@ void status_cluster_problem(void *ctx, const char *where, const char *text)
 	status_problem(ctx, object, where, text);
 }
 
-void status_datastore(struct weft_source *source, const struct cluster *cluster, cJSON *root)
+/* What the API server does not tell (any more). */
+static void datastore_problems(const cJSON *item, cJSON *problems)
+{
+	const cJSON *c, *age = cJSON_GetObjectItem(item, "ageSeconds");
+	const char *error = cJSON_GetStringValue(cJSON_GetObjectItem(item, "error"));
+	char text[WEFT_ERR_TEXT + 128];
+
+	if (cJSON_IsTrue(cJSON_GetObjectItem(item, "stale"))) {
+		snprintf(text, sizeof(text), "last in step %.0f s ago, what was known then is in force%s%s",
+		         age ? age->valuedouble : 0, error && *error ? ": " : "", error ? error : "");
+		status_problem(problems, "datastore", "", text);
+	} else if (error && *error) {
+		status_problem(problems, "datastore", "", error);
+	}
+	if (error && *error)
+		return; /* that is the trouble of each collection */
+	cJSON_ArrayForEach (c, cJSON_GetObjectItem(item, "collections")) {
+		const char *trouble = cJSON_GetStringValue(cJSON_GetObjectItem(c, "trouble"));
+
+		if (trouble && *trouble)
+			status_problem(problems, "datastore", "", trouble);
+	}
+}
+
+void status_datastore(struct weft_source *source, const struct cluster *cluster, cJSON *root, cJSON *problems)
 {
 	cJSON *item = source->ops->describe(source);
 	cJSON *objects;
@@ -40,6 +64,7 @@ void status_datastore(struct weft_source *source, const struct cluster *cluster,
 	if (!item)
 		return;
 	cJSON_AddItemToObject(root, "datastore", item);
+	datastore_problems(item, problems);
 	cJSON_DeleteItemFromObject(item, "objects");
 	objects = cJSON_AddObjectToObject(item, "objects");
 	for (int kind = 0; kind < WEFT_KIND_COUNT; kind++)

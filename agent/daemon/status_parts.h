@@ -18,8 +18,9 @@ void status_problem(cJSON *list, const char *object, const char *where, const ch
 /* A cluster_report_fn; ctx is the list. */
 void status_cluster_problem(void *ctx, const char *where, const char *text);
 
-/* root.datastore, with the number of objects of each kind. */
-void status_datastore(struct weft_source *source, const struct cluster *cluster, cJSON *root);
+/* root.datastore, with the number of objects of each kind; what it can't see goes to problems. */
+void status_datastore(struct weft_source *source, const struct cluster *cluster, cJSON *root,
+                      cJSON *problems);
 
 /* root.controller; of whoever leads, also the Services that wait for an IP, or have one that the pools do not
  * say any more. */

@@ -17,6 +17,12 @@
 
 #define MIN "nodeName: n1\ndatastore: {kind: directory, path: /data}\n"
 
+#define KUBE(rest) "nodeName: a\ndatastore: {kind: kubernetes, " rest "}\n"
+#define NO_SERVERS                                                                                              \
+	"w.yaml:2: datastore.servers: is missing: without a kubeconfig, name the API servers' real addresses, " \
+	"such as [\"https://192.0.2.10:6443\"] (`kubectl get endpointslices kubernetes` lists them). The "      \
+	"address that pods are told is a Service's, which weft itself programs"
+
 static void collect(void *ctx, const char *text)
 {
 	weft_buf_str(ctx, text);
@@ -177,6 +183,38 @@ static void every_key_is_read_and_dumped(void **state)
 	assert_string_equal(weft_buf_text(&dump), text);
 }
 
+static void the_kubernetes_datastore_is_read_and_dumped(void **state)
+{
+	static const struct {
+		const char *text, *dumped;
+	} cases[] = {
+	        {"servers: [\"https://192.0.2.1:6443\", \"https://[fd00::1]:6443\"]",
+	         "  servers:\n    - \"https://192.0.2.1:6443\"\n    - \"https://[fd00::1]:6443\"\n"
+	         "  namespace: \"kube-system\"\n  secrets:\n    - \"weft-bgp\"\n"},
+	        {"kubeconfig: /k, context: \"me@here:1\", namespace: weft, secrets: [a, b.c]",
+	         "  kubeconfig: \"/k\"\n  context: \"me@here:1\"\n  servers: []\n  namespace: \"weft\"\n"
+	         "  secrets:\n    - \"a\"\n    - \"b.c\"\n"},
+	        {"kubeconfig: /k, secrets: []",
+	         "  kubeconfig: \"/k\"\n  servers: []\n  namespace: \"kube-system\"\n  secrets: []\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		weft_auto(weft_buf_free) struct weft_buf text = {0}, reports = {0}, dump = {0}, again = {0};
+		struct weft_err err = WEFT_ERR_INIT;
+		struct weft_config c;
+
+		weft_buf_printf(&text, KUBE("%s"), cases[i].text);
+		assert_int_equal(parse(weft_buf_text(&text), &c, &reports, &err), 0);
+		assert_int_equal(c.datastore.kind, WEFT_DATASTORE_KUBERNETES);
+		weft_config_dump(&c, &dump);
+		assert_non_null(strstr(weft_buf_text(&dump), cases[i].dumped));
+		assert_int_equal(parse(weft_buf_text(&dump), &c, &reports, &err), 0);
+		weft_config_dump(&c, &again);
+		assert_string_equal(weft_buf_text(&again), weft_buf_text(&dump));
+	}
+}
+
 static void the_node_name_defaults_to_the_host_name(void **state)
 {
 	weft_auto(weft_buf_free) struct weft_buf reports = {0};
@@ -267,8 +305,38 @@ static void bad_files_are_refused(void **state)
 	        {MIN "log:\n", ""},
 	        {"nodeName: A\ndatastore: {kind: directory, path: /d}\n",
 	         "w.yaml:1: nodeName: \"A\" is not a name (lower case letters, digits, '-' and '.')"},
-	        {"nodeName: a\ndatastore: {kind: kubernetes, path: /d}\n",
-	         "w.yaml:2: datastore.kind: \"kubernetes\" is not one of directory"},
+	        {"nodeName: a\ndatastore: {kind: etcd, path: /d}\n",
+	         "w.yaml:2: datastore.kind: \"etcd\" is not one of directory, kubernetes"},
+	        {KUBE("path: /d"),
+	         "w.yaml:2: datastore.path: belongs to datastore.kind directory, not to kubernetes"},
+	        {"nodeName: a\ndatastore: {kind: directory, path: /d, servers: []}\n",
+	         "w.yaml:2: datastore.servers: belongs to datastore.kind kubernetes, not to directory"},
+	        {KUBE("servers: []"), NO_SERVERS},
+	        {KUBE("namespace: weft"), NO_SERVERS},
+	        {KUBE("context: x"),
+	         "w.yaml:2: datastore.kubeconfig: is missing: context names an entry of it"},
+	        {KUBE("kubeconfig: k"), "w.yaml:2: datastore.kubeconfig: \"k\" is not an absolute path"},
+	        {KUBE("kubeconfig: /k, context: \"a b\""),
+	         "w.yaml:2: datastore.context: \"a b\" may hold letters, digits and / . _ + @ : , = ~ - only"},
+	        {KUBE("kubeconfig: /k, context: \"\""),
+	         "w.yaml:2: datastore.context: \"\" may hold letters, digits and / . _ + @ : , = ~ - only"},
+	        {KUBE("servers: https://a"), "w.yaml:2: datastore.servers: must be a list, not a string"},
+	        {KUBE("servers: [\"https://a\", \"10.0.0.1:6443\"]"),
+	         "w.yaml:2: datastore.servers[1]: \"10.0.0.1:6443\" is not an address such as "
+	         "https://192.0.2.10:6443"},
+	        {KUBE("servers: [\"https://a b\"]"),
+	         "w.yaml:2: datastore.servers[0]: \"https://a b\" is not an "
+	         "address such as https://192.0.2.10:6443"},
+	        {KUBE("servers: [a, a, a, a, a, a, a, a, a]"),
+	         "w.yaml:2: datastore.servers: has more than 8 entries"},
+	        {KUBE("kubeconfig: /k, namespace: A"),
+	         "w.yaml:2: datastore.namespace: \"A\" is not a name (lower "
+	         "case letters, digits, '-' and '.')"},
+	        {KUBE("kubeconfig: /k, secrets: [a, 7]"),
+	         "w.yaml:2: datastore.secrets[1]: must be a string, not a number"},
+	        {KUBE("kubeconfig: /k, secrets: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]"),
+	         "w.yaml:2: datastore.secrets: has more than 16 entries"},
+	        {KUBE("kubeconfig: /k, token: x"), "w.yaml:2: unknown field datastore.token"},
 	        {"nodeName: a\ndatastore: {kind: directory}\n", "w.yaml:2: datastore.path: is missing"},
 	};
 
@@ -346,6 +414,7 @@ int main(void)
 	        cmocka_unit_test(services_have_defaults),
 	        cmocka_unit_test(forms_of_service_keys),
 	        cmocka_unit_test(every_key_is_read_and_dumped),
+	        cmocka_unit_test(the_kubernetes_datastore_is_read_and_dumped),
 	        cmocka_unit_test(the_node_name_defaults_to_the_host_name),
 	        cmocka_unit_test(bad_files_are_refused),
 	        cmocka_unit_test(all_errors_are_reported),

@@ -35,6 +35,8 @@ struct bed {
 	unsigned stands;
 	int stand_error;
 	const char *troubled, *trouble; /* a Service that is not served as written, and why */
+	char told[1200];                /* the last Event */
+	unsigned n_told;
 	struct written writes[WRITES_MAX];
 	size_t n;
 };
@@ -72,7 +74,19 @@ static void trouble_of(void *ctx, const char *key, char text[CONTROLLER_TEXT])
 	snprintf(text, CONTROLLER_TEXT, "%s", it ? b->trouble : "");
 }
 
-static const struct weft_source_ops fake_ops = {.put_status = fake_put, .stand = fake_stand};
+static void fake_tell(struct weft_source *s, enum weft_kind kind, const char *key, bool warning,
+                      const char *reason, const char *message)
+{
+	struct bed *b = (struct bed *)s;
+
+	assert_int_equal(kind, WEFT_SERVICE);
+	assert_true(warning);
+	snprintf(b->told, sizeof(b->told), "%s %s: %s", key, reason, message);
+	b->n_told++;
+}
+
+static const struct weft_source_ops fake_ops = {
+        .put_status = fake_put, .stand = fake_stand, .tell = fake_tell};
 
 /* As the daemon passes it on. */
 static void event(struct bed *b, const struct weft_event *ev)
@@ -277,17 +291,26 @@ static void troubles_are_told_and_taken_back(void **state)
 	assert_non_null(strstr(b->writes[b->n - 1].status, "is no scheduler"));
 	assert_null(strstr(b->writes[b->n - 1].status, "loadBalancer"));
 	expect(b, "IPPool p 0/9/0\nService x/plain NotAsWritten");
+	assert_int_equal(b->n_told, 1);
+	assert_string_equal(b->told,
+	                    "x/plain NotAsWritten: annotation weft.dev/scheduler: \"x\" is no scheduler");
 	controller_retell(b->c, "x/other");
 	expect(b, "");
-	/* A new reign tells it again. */
+	/* A new reign tells it again, though not by an Event. */
 	b->on_change(b->ctx, false);
 	controller_retell(b->c, "x/plain");
 	expect(b, "");
 	b->on_change(b->ctx, true);
 	expect(b, "Service x/plain NotAsWritten\nIPPool p 0/9/0\nService x/plain NotAsWritten");
+	assert_int_equal(b->n_told, 1);
+	b->trouble = "something else";
+	controller_retell(b->c, "x/plain");
+	expect(b, "Service x/plain NotAsWritten");
+	assert_int_equal(b->n_told, 2);
 	b->troubled = NULL;
 	controller_retell(b->c, "x/plain");
 	expect(b, "Service x/plain removed");
+	assert_int_equal(b->n_told, 2);
 	controller_retell(b->c, "x/plain");
 	expect(b, "");
 }

@@ -209,6 +209,33 @@ static void status_is_a_page_and_a_verdict(void **state)
 	fix_stop(f);
 }
 
+static void status_of_a_kubernetes_datastore(void **state)
+{
+	static const struct canned kubernetes[] = {
+	        {"status",
+	         "{\"node\":\"node1\",\"version\":\"0.1.0\",\"uptimeSeconds\":60,\"addresses\":[],"
+	         "\"datastore\":{\"kind\":\"kubernetes\",\"server\":\"https://192.0.2.1:6443\",\"synced\":true,"
+	         "\"stale\":true,\"ageSeconds\":312,\"requests\":214,\"failures\":3,\"collections\":["
+	         "{\"name\":\"nodes\",\"following\":true},{\"name\":\"servicecidrs\",\"missing\":true},"
+	         "{\"name\":\"services\",\"following\":false}],"
+	         "\"leases\":[{\"role\":\"controller\",\"holder\":\"node2_1\"}],"
+	         "\"objects\":{\"Node\":4}},\"problems\":[]}"},
+	};
+	struct fixture *f = fix_start(NULL, kubernetes, WEFT_ARRAY_LEN(kubernetes));
+	struct outcome o = RUN("--socket", f->path, "status");
+	const char *at = strstr(o.out, "datastore ");
+
+	(void)state;
+	assert_non_null(at);
+	assert_ptr_equal(
+	        strstr(at,
+	               "datastore   kubernetes https://192.0.2.1:6443, synced, behind since 5m 12s: 4 Node\n"
+	               "api         1 of 3 collections followed, 1 not there, 214 requests, 3 without an "
+	               "answer, controller is node2_1\n"),
+	        at);
+	fix_stop(f);
+}
+
 static void services_are_a_list_or_one(void **state)
 {
 	struct fixture *f;
@@ -577,6 +604,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(tables_are_golden),
 	        cmocka_unit_test(status_is_a_page_and_a_verdict),
+	        cmocka_unit_test(status_of_a_kubernetes_datastore),
 	        cmocka_unit_test(services_are_a_list_or_one),
 	        cmocka_unit_test(trace_is_a_page_and_a_verdict),
 	        cmocka_unit_test(wrong_arguments_are_refused),
