@@ -185,6 +185,10 @@ int cleanup_run(const struct weft_config *cfg, struct weft_err *err)
 	remove_folder(&j, cfg->state_dir, "ipam");
 	remove_file(&j, cfg->run_dir, "weftd.sock");
 	remove_file(&j, cfg->state_dir, "nft.listing");
+	remove_file(&j, cfg->state_dir, "cluster.log");
+	remove_file(&j, cfg->state_dir, "cluster.log.aside");
+	remove_file(&j, cfg->state_dir, "cluster.log.new");
+	remove_file(&j, cfg->state_dir, "cluster.key");
 	remove_file(&j, cfg->state_dir, WEFTD_LOCK);
 	if (j.first.code)
 		*err = j.first;

@@ -84,46 +84,16 @@ void kubernetes_tell_known(struct kubernetes *k)
 
 /* --- purging --- */
 
-struct doomed {
-	struct doomed *next;
-	enum weft_kind kind;
-	char *key;
-};
-
-struct purge {
-	struct kubernetes *k;
-	struct doomed *list;
-};
-
-static void look(void *ctx, enum weft_kind kind, const char *key, const char *text, size_t len)
+static bool alive(void *ctx, enum weft_kind kind, const char *key)
 {
-	struct purge *p = ctx;
-	struct kubernetes_collection *c = kubernetes_collection_of(p->k, kind, key);
-	struct doomed *d;
+	const struct kubernetes_collection *c = kubernetes_collection_of(ctx, kind, key);
 
-	(void)text;
-	(void)len;
-	if (c && c->watch && kubernetes_find(c, key))
-		return;
-	d = must_alloc(1, sizeof(*d));
-	*d = (struct doomed){.next = p->list, .kind = kind, .key = must_strdup(key)};
-	p->list = d;
+	return c && c->watch && kubernetes_find(c, key);
 }
 
 /* What was deleted while we did not run, or is not followed any more. */
 void kubernetes_purge_known(struct kubernetes *k)
 {
-	struct purge p = {.k = k};
-
-	if (!k->known)
-		return;
-	lastknown_each(k->known, look, &p);
-	while (p.list) {
-		struct doomed *d = p.list;
-
-		p.list = d->next;
-		lastknown_del(k->known, d->kind, d->key);
-		free(d->key);
-		free(d);
-	}
+	if (k->known)
+		lastknown_sweep(k->known, alive, k);
 }
