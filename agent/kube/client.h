@@ -69,6 +69,8 @@ struct kube_request {
 	uint64_t idle_ms;    /* no byte for so long ends it as KUBE_NO_ANSWER; 0 = no such limit */
 	size_t max_body;     /* 0 = KUBE_MAX_BODY; of what is collected, not of what is streamed */
 	bool secret;         /* buffers are wiped, the body is never logged */
+	/* A 2xx answer has begun (a watch without events is silent for minutes); NULL = of no interest. */
+	void (*on_open)(void *ctx);
 	/* A 2xx answer's body piece by piece; not 0: the call ends as KUBE_NONSENSE. NULL = it is collected
 	 * for on_done. */
 	int (*on_data)(void *ctx, const char *data, size_t len);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Cuts the API server's JSON into objects while it comes in, so that memory is bounded by one object and not
- *by the answer (a LIST of 100,000 endpoints is 26 MB).
+ * by the answer (a LIST of 100,000 endpoints is 26 MB).
  *
- * Two shapes:
- *	LIST
- *{"kind":"ServiceList","apiVersion":"v1","metadata":{"resourceVersion":"9","continue":"t"},"items":[{...},...]}
+ *	LIST	{"kind":"ServiceList","metadata":{"resourceVersion":"9","continue":"t"},"items":[{...},...]}
  *	WATCH	{"type":"ADDED","object":{...}}\n{...}\n	also without newlines, cut anywhere
- * Members may come in any order; metadata may come after the items. metadata.managedFields (12 to 43 % of an
- *object) is left out of what is handed over. Depth, size of one object (KUBE_OBJECT_MAX) and of the rest are
- *bounded. Not a validator: what is handed over is complete by its brackets and strings; cJSON judges it.
+ *
+ * Members may come in any order; metadata may come after the items. The objects' metadata.managedFields (12
+ * to 43 % of their text) is left out of what is handed over. Depth, the size of one object (KUBE_OBJECT_MAX)
+ * and of what lies between two are bounded. Not a validator: what is handed over is complete by its brackets
+ * and strings; cJSON judges it.
  */
 #ifndef AGENT_KUBE_SPLIT_H
 #define AGENT_KUBE_SPLIT_H
@@ -39,6 +39,15 @@ int kube_split_feed(struct kube_split *s, const char *data, size_t len, struct w
 
 /* The input ended: was it whole? A watch must not end in an object; a list must have its last bracket. */
 int kube_split_end(struct kube_split *s, struct weft_err *err);
+
+/* While the callback has an event of a watch: where in its text the object and the type are. */
+struct kube_split_event {
+	const char *type; /* as it stands between its quotes, no NUL at its end; NULL = there is none */
+	size_t type_len;
+	char *object; /* from its first brace to its last, no NUL at its end; NULL = there is none */
+	size_t object_len;
+};
+void kube_split_event(const struct kube_split *s, struct kube_split_event *out);
 
 /* Of a list, once seen (else NULL): metadata.resourceVersion and metadata.continue ("" = none). */
 const char *kube_split_version(const struct kube_split *s);
