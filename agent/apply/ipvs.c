@@ -80,7 +80,7 @@ static void settle_unwanted(struct ipvs *i, struct ipvs_entry *e)
 	if (!e->running || !ipvs_is_ours(i, e))
 		drop_entry(i, e);
 	else
-		ipvs_place(i, e, i->swept ? IPVS_DEL : IPVS_IDLE);
+		ipvs_place(i, e, i->swept || e->spoken_of ? IPVS_DEL : IPVS_IDLE);
 }
 
 bool ipvs_shape_right(const struct ipvs_entry *e)
@@ -241,7 +241,7 @@ int ipvs_want(struct ipvs *i, const struct svc_virtual *v, const struct svc_dest
 	}
 	i->wanted_dests += n_want - (e->wanted ? count_wanted(e) : 0);
 	i->wanted += e->wanted ? 0 : 1;
-	e->wanted = true;
+	e->wanted = e->spoken_of = true;
 	e->want = shape;
 	take_dests(e, merged, n);
 	clear_fault(e);

@@ -13,8 +13,9 @@
  * is set to weight 0 where the kernel has it and never added.
  *
  * Ownership: unwanted services are removed only if owns() says that the key is ours (once is enough: the
- * address may be forgotten when the service goes) or this process added them, and only after ipvs_sweep().
- * Until then they are stale. A foreign service on a key that we want is adopted and made as wanted.
+ * address may be forgotten when the service goes) or this process added them. Those that were never wanted
+ * in this life are stale until ipvs_sweep(). A foreign service on a key that we want is adopted and made as
+ * wanted.
  *
  * Order: additions first, removals last.
  */

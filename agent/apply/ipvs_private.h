@@ -57,6 +57,7 @@ struct ipvs_entry {
 	bool wanted, running;
 	bool odd;         /* runs with what weft never sets */
 	bool ours;        /* owns() said so once, or we added it */
+	bool spoken_of;   /* was wanted in this life: no left-over */
 	bool seen;        /* by the resync that runs */
 	bool inflight;    /* has messages in the batch */
 	bool reread;      /* the kernel's answers contradict what we know of it */

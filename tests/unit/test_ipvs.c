@@ -240,12 +240,28 @@ static void test_no_removal_before_sweep(void **state)
 
 	WANT(w, virtual(1), dest(1, 1));
 	applies(w, "SD");
-	ipvs_unwant(w->ipvs, KEY(virtual(1)));
+	restart(w);
 	applies(w, "");
 	assert_int_equal(state_of(w, virtual(1)), IPVS_STALE);
 	WANT(w, virtual(1), dest(1, 1));
 	applies(w, "");
 	assert_int_equal(state_of(w, virtual(1)), IPVS_INSTALLED);
+}
+
+/* Whatever holds up the sweep: what was wanted in this life is no left-over when it goes. */
+static void test_removal_before_sweep(void **state)
+{
+	struct world *w = *state;
+
+	WANT(w, virtual(1), dest(1, 1));
+	applies(w, "SD");
+	restart(w);
+	WANT(w, virtual(1), dest(1, 1));
+	assert_int_equal(ipvs_wanted(w->ipvs), 1);
+	ipvs_unwant(w->ipvs, KEY(virtual(1)));
+	assert_int_equal(ipvs_wanted(w->ipvs), 0);
+	applies(w, "x");
+	assert_null(in_kernel(w, virtual(1)));
 }
 
 /* A service larger than a batch. */
@@ -343,6 +359,7 @@ int main(void)
 	        T(test_foreign),
 	        T(test_added_is_ours),
 	        T(test_no_removal_before_sweep),
+	        T(test_removal_before_sweep),
 	        T(test_large),
 	        T(test_bounded),
 	        T(test_read),
