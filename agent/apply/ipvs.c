@@ -341,6 +341,11 @@ bool ipvs_available(const struct ipvs *i, struct weft_err *err)
 	return false;
 }
 
+bool ipvs_unsure(const struct ipvs *i)
+{
+	return i->need_resync;
+}
+
 const char *ipvs_state_name(enum ipvs_state state)
 {
 	static const char *const names[] = {"installed", "pending", "not ready", "failed", "stale"};

@@ -66,6 +66,9 @@ uint64_t ipvs_deadline(const struct ipvs *i);
 int ipvs_resync(struct ipvs *i, uint64_t now, struct weft_err *err);
 void ipvs_sweep(struct ipvs *i);
 
+/* Answers were lost, so that nothing is known of the kernel before a resync works? */
+bool ipvs_unsure(const struct ipvs *i);
+
 /* Has the kernel acknowledged all that is wanted for the key? False also when nothing is wanted. */
 bool ipvs_installed(const struct ipvs *i, const struct svc_virtual_key *key);
 

@@ -300,7 +300,7 @@ int serving_apply(struct serving *s, uint64_t now, struct weft_err *err)
 {
 	int r = ipvs_apply(s->o.ipvs, now, err);
 
-	if (r)
+	if (r || ipvs_unsure(s->o.ipvs))
 		return r;
 	if (s->released) {
 		drop_released(s);
