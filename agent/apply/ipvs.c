@@ -346,6 +346,11 @@ bool ipvs_unsure(const struct ipvs *i)
 	return i->need_resync;
 }
 
+size_t ipvs_wanted(const struct ipvs *i)
+{
+	return i->wanted;
+}
+
 const char *ipvs_state_name(enum ipvs_state state)
 {
 	static const char *const names[] = {"installed", "pending", "not ready", "failed", "stale"};

@@ -69,6 +69,8 @@ void ipvs_sweep(struct ipvs *i);
 /* Answers were lost, so that nothing is known of the kernel before a resync works? */
 bool ipvs_unsure(const struct ipvs *i);
 
+size_t ipvs_wanted(const struct ipvs *i); /* services; costs nothing */
+
 /* Has the kernel acknowledged all that is wanted for the key? False also when nothing is wanted. */
 bool ipvs_installed(const struct ipvs *i, const struct svc_virtual_key *key);
 

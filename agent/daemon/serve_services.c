@@ -14,6 +14,7 @@
 
 #define UPDATE_MAX_MS   60000 /* S26 */
 #define HEALTH_RETRY_MS 60000
+#define MODULE_RETRY_MS 60000
 #define IPVS_TCP_S      86400 /* S28: IPVS's own 900 s cut idle connections */
 #define IPVS_TCP_FIN_S  120
 #define IPVS_UDP_S      300
@@ -78,6 +79,7 @@ static void set_up_ipvs(struct agent *a)
 	if (!a->ipvs_ready || !a->cfg.services.enabled)
 		return;
 	agent_want_sysctls(a);
+	sysctl_resync(a->sysctl); /* its settings are there only now */
 	if (ipvs_set_timeouts(a->ipvs, IPVS_TCP_S, IPVS_TCP_FIN_S, IPVS_UDP_S, &err) < 0)
 		log_warning("timeouts of IPVS: %s", err.text);
 }
@@ -87,7 +89,9 @@ static void audit(struct agent *a)
 	uint64_t now = uv_now(a->loop), every = a->cfg.services.audit_ms;
 	struct weft_err err = WEFT_ERR_INIT;
 
-	if (!every || !ipvs_stats(a->ipvs).services) {
+	if (!ipvs_available(a->ipvs, NULL) && (!every || every > MODULE_RETRY_MS))
+		every = MODULE_RETRY_MS;
+	if (!every || !ipvs_wanted(a->ipvs)) {
 		a->audit_at = 0;
 		return;
 	}
@@ -101,8 +105,8 @@ void agent_services_ready(struct agent *a)
 {
 	struct timespec now;
 
-	set_up_ipvs(a);
 	audit(a);
+	set_up_ipvs(a); /* the audit may have found the module */
 	if (a->health_retry_at && uv_now(a->loop) >= a->health_retry_at)
 		listen_health(a);
 	if (serving_oldest_pending(a->serving))
