@@ -94,19 +94,13 @@ static void take_problems(struct serving *s, struct served *v, const struct svc_
 
 /* --- from plan to wants --- */
 
-/*
- * What was wanted and is no more. A key that has another holder by now is that one's to replace or to take
- * away: so who holds a key without a virtual service makes sure that there is none.
- */
+/* A mark's service is one Service's own; of the others claims tell, when nobody stands for them any more. */
 static void unwant_virtuals(struct serving *s, const struct served *v, const struct svc_virtual_key *keys,
                             size_t n)
 {
-	for (size_t i = 0; i < v->n_virtuals; i++) {
-		const struct svc_virtual_key *k = &v->virtuals[i];
-
-		if (!claims_listed(keys, n, k) && (k->fwmark || !claims_holder(s->claims, k)))
-			ipvs_unwant(s->o.ipvs, k);
-	}
+	for (size_t i = 0; i < v->n_virtuals; i++)
+		if (v->virtuals[i].fwmark && !claims_listed(keys, n, &v->virtuals[i]))
+			ipvs_unwant(s->o.ipvs, &v->virtuals[i]);
 	for (size_t i = 0; i < v->n_claimed; i++)
 		if (!claims_listed(keys, n, &v->claimed[i]) && claims_held(s, v, &v->claimed[i]))
 			ipvs_unwant(s->o.ipvs, &v->claimed[i]);
@@ -161,6 +155,11 @@ static void want_elements(struct serving *s, struct served *v, const struct svc_
 	v->n_elements = p->n_elements;
 }
 
+static int by_addr(const void *a, const void *b)
+{
+	return weft_addr_cmp(a, b);
+}
+
 static void want_vips(struct serving *s, struct served *v, const struct svc_plan *p)
 {
 	struct weft_addr *old = v->vips;
@@ -172,14 +171,9 @@ static void want_vips(struct serving *s, struct served *v, const struct svc_plan
 		v->vips[i] = p->vips[i].addr;
 		vips_put(s, v, &p->vips[i]);
 	}
-	for (size_t i = 0; i < n_old; i++) {
-		bool kept = false;
-
-		for (size_t k = 0; k < v->n_vips && !kept; k++)
-			kept = !weft_addr_cmp(&old[i], &v->vips[k]);
-		if (!kept)
+	for (size_t i = 0; i < n_old; i++)
+		if (!v->n_vips || !bsearch(&old[i], v->vips, v->n_vips, sizeof(old[i]), by_addr))
 			vips_drop(s, v, &old[i]);
-	}
 	free(old);
 }
 

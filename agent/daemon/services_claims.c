@@ -54,12 +54,15 @@ bool claims_listed(const struct svc_virtual_key *list, size_t n, const struct sv
 	return n && bsearch(k, list, n, sizeof(*k), claims_by_key);
 }
 
+/* The next one replaces what is there, or takes it away when it lets go in its turn: so the last one does. */
 static void release_claim(struct serving *s, const struct served *v, const struct svc_virtual_key *k)
 {
 	const char *next = claims_release(s->claims, k, v->key);
 
 	if (next)
 		services_mark(s->o.services, next);
+	else if (!claims_holder(s->claims, k))
+		ipvs_unwant(s->o.ipvs, k);
 }
 
 bool claims_held(const struct serving *s, const struct served *v, const struct svc_virtual_key *k)
@@ -73,19 +76,28 @@ static void tell_taken(const struct serving *s, struct svc_plan *p, const struct
 {
 	char text[SVC_KEY_STR];
 
+	if (p->n_problems >= SERVED_PROBLEMS)
+		return;
 	p->problems = must_grow(p->problems, p->n_problems + 1, sizeof(*p->problems));
 	snprintf(p->problems[p->n_problems++], SVC_PROBLEM, "%s is not served: Service %.120s has it",
 	         svc_virtual_str(k, text), claims_holder(s->claims, k));
+}
+
+static int vip_by_addr(const void *addr, const void *vip)
+{
+	return weft_addr_cmp(addr, &((const struct svc_vip *)vip)->addr);
 }
 
 /* The cluster gives ClusterIPs and node ports; LoadBalancer IPs the controller; external IPs are anybody's
  * word. */
 static unsigned rank_of(const struct svc_plan *p, const struct weft_addr *addr)
 {
-	for (size_t i = 0; i < p->n_vips; i++)
-		if (!weft_addr_cmp(&p->vips[i].addr, addr))
-			return p->vips[i].kind == SVC_VIP_CLUSTER ? 0 : p->vips[i].kind == SVC_VIP_LB ? 1 : 2;
-	return 0;
+	const struct svc_vip *vip =
+	        p->n_vips ? bsearch(addr, p->vips, p->n_vips, sizeof(*vip), vip_by_addr) : NULL;
+
+	if (!vip || vip->kind == SVC_VIP_CLUSTER)
+		return 0;
+	return vip->kind == SVC_VIP_LB ? 1 : 2;
 }
 
 static void take_claim(struct serving *s, const struct served *v, struct svc_plan *p,
@@ -99,7 +111,25 @@ static void take_claim(struct serving *s, const struct served *v, struct svc_pla
 		services_mark(s->o.services, other);
 }
 
-/* Stand for all that the plan has; what another Service holds is taken out of the plan. */
+static int virtual_by_addr(const void *addr, const void *v)
+{
+	const struct svc_virtual_key *key = &((const struct svc_virtual *)v)->key;
+
+	return key->fwmark ? -1 : weft_addr_cmp(addr, &key->addr); /* those come last */
+}
+
+/* Where others hold every port there is nothing to announce for this Service. */
+static void announce_what_is_held(struct svc_plan *p)
+{
+	for (size_t i = 0; i < p->n_vips; i++) {
+		struct svc_vip *vip = &p->vips[i];
+
+		vip->advertise = vip->advertise && p->n_virtuals &&
+		                 bsearch(&vip->addr, p->virtuals, p->n_virtuals, sizeof(*p->virtuals),
+		                         virtual_by_addr);
+	}
+}
+
 void claims_settle(struct serving *s, struct served *v, struct svc_plan *p)
 {
 	struct svc_virtual_key *old = v->claimed;
@@ -116,6 +146,7 @@ void claims_settle(struct serving *s, struct served *v, struct svc_plan *p)
 		if (p->virtuals[i].key.fwmark || claims_held(s, v, &p->virtuals[i].key))
 			p->virtuals[kept++] = p->virtuals[i];
 	p->n_virtuals = kept;
+	announce_what_is_held(p);
 	kept = 0;
 	for (size_t i = 0; i < p->n_elements; i++) {
 		struct svc_virtual_key k = element_key(&p->elements[i]);

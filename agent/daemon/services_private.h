@@ -20,7 +20,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#define SERVING_CIDRS (2 * WEFT_CONFIG_CIDRS)
+#define SERVING_CIDRS   (2 * WEFT_CONFIG_CIDRS)
+#define SERVED_PROBLEMS 64 /* of one Service: others that have its keys are not named beyond that */
 
 /* A Service and what is wanted for it now. */
 struct served {
