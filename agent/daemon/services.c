@@ -51,6 +51,7 @@ static void served_free(struct serving *s, struct served *v)
 	free(v->claimed);
 	free(v->vips);
 	free(v->problems);
+	flows_forget(s, v);
 	free_marks(v->marks, v->n_marks);
 	free(v->key);
 	free(v);
@@ -186,6 +187,12 @@ static void split_key(const char *key, char ns[WEFT_NAME_MAX + 1], const char **
 	*name = slash ? slash + 1 : key;
 }
 
+static void mark_troubled(struct serving *s)
+{
+	for (const struct served *v = s->troubled; v; v = v->next)
+		services_mark(s->o.services, v->key);
+}
+
 static void want_health(struct serving *s, struct served *v, struct svc_plan *p)
 {
 	char ns[WEFT_NAME_MAX + 1];
@@ -195,6 +202,8 @@ static void want_health(struct serving *s, struct served *v, struct svc_plan *p)
 	split_key(v->key, ns, &name);
 	if (!p->health_port && v->health)
 		health_unwant(s->o.health, ns, name);
+	if (v->health && p->health_port != v->health)
+		mark_troubled(s); /* one of them may wait for this port */
 	v->health = p->health_port;
 	if (!p->health_port || health_want(s->o.health, ns, name, p->health_port, p->health_local, &err) == 0)
 		return;
@@ -239,7 +248,7 @@ static void plan_service(struct serving *s, const char *key)
 	want_vips(s, v, &p);
 	want_health(s, v, &p);
 	take_problems(s, v, &p);
-	flows_collect(s, &p);
+	flows_collect(s, v, &p);
 	drop_marks(s, v, marks, n_marks);
 	svc_plan_free(&p);
 	if (!services_get(s->o.services, key, &view))
@@ -346,9 +355,7 @@ void serving_node_changed(struct serving *s, const char *node)
 		mark_users(s, &obj->node.ip4);
 		mark_users(s, &obj->node.ip6);
 	}
-	/* Some may have been refused because of what this Node was. */
-	for (struct served *v = s->troubled; v; v = v->next)
-		services_mark(s->o.services, v->key);
+	mark_troubled(s); /* some may have been refused because of what this Node was */
 }
 
 void serving_shape(const struct serving *s, struct nft_shape *shape)
@@ -499,7 +506,6 @@ void serving_free(struct serving *s)
 		free(r);
 	}
 	vips_free(s);
-	flows_free(s);
 	env_free(s);
 	claims_free(s->claims);
 	fwmarks_free(s->marks);

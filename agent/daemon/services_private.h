@@ -23,6 +23,14 @@
 #define SERVING_CIDRS   (2 * WEFT_CONFIG_CIDRS)
 #define SERVED_PROBLEMS 64 /* of one Service: others that have its keys are not named beyond that */
 
+/* Where UDP packets of a Service go, and who serves them: a part of the dests beside it. */
+struct known_flow {
+	struct weft_addr addr;
+	uint16_t port;
+	size_t first, n;
+	bool due; /* to be flushed of those whom none of them serves */
+};
+
 /* A Service and what is wanted for it now. */
 struct served {
 	UT_hash_handle hh;
@@ -39,8 +47,13 @@ struct served {
 	size_t n_marks;
 	char (*problems)[SVC_PROBLEM];
 	size_t n_problems;
-	struct served *prev, *next; /* in the list of those with problems */
-	bool listed, health;
+	struct known_flow *flows; /* of the last plan */
+	size_t n_flows;
+	struct svc_dest *flow_dests;
+	struct served *flush_prev, *flush_next; /* in the list of those with flows that are due */
+	struct served *prev, *next;             /* in the list of those with problems */
+	bool listed, flushes;
+	uint16_t health; /* its healthCheckNodePort, 0 = none */
 };
 
 struct vip_user {
@@ -60,13 +73,6 @@ struct vip {
 	struct vip *prev, *next;
 };
 
-struct flow {
-	struct weft_addr addr;
-	uint16_t port;
-	struct svc_dest *serving;
-	size_t n;
-};
-
 struct released { /* elements that go once IPVS has followed */
 	struct svc_element *elements;
 	size_t n;
@@ -82,8 +88,7 @@ struct serving {
 	struct served *troubled;
 	struct vip *vips, *pending;
 	struct released *released;
-	struct flow *flows;
-	size_t n_flows;
+	struct served *flushes;
 	bool withdrew;
 	uint64_t pending_since;  /* ms of uv_hrtime(); 0 = nothing waits */
 	struct served *planning; /* whose marks are asked for just now; NULL = a preview */
@@ -130,8 +135,8 @@ struct weft_route vips_route(const struct serving *s, const struct weft_prefix *
 struct weft_route vips_advert(const struct weft_prefix *dst, uint32_t metric);
 
 /* services_flows.c */
-void flows_collect(struct serving *s, const struct svc_plan *p);
+void flows_collect(struct serving *s, struct served *v, const struct svc_plan *p);
+void flows_forget(struct serving *s, struct served *v);
 void flows_flush(struct serving *s);
-void flows_free(struct serving *s);
 
 #endif
