@@ -418,11 +418,18 @@ void serving_problems_of(const struct serving *s, const char *key, char *text, s
 
 bool serving_preview(struct serving *s, const char *key, struct svc_plan *out)
 {
+	static const struct served nobody;
+	struct served scratch = {0};
+	const struct served *v = served_find(s, key);
 	struct services_view view;
 
 	if (!services_get(s->o.services, key, &view))
 		return false;
+	env_list_adverts(s); /* those of the last turn may be gone */
+	s->planning = &scratch;
 	svc_plan(&view, &s->env, out);
+	s->planning = NULL;
+	drop_marks(s, v ? v : &nobody, scratch.marks, scratch.n_marks);
 	return true;
 }
 

@@ -258,6 +258,14 @@ static bool add_advert(void *ctx, const struct weft_object *obj)
 	return false;
 }
 
+void env_list_adverts(struct serving *s)
+{
+	s->n_adverts = 0;
+	cluster_each(s->o.cluster, WEFT_BGPADVERTISEMENT, add_advert, s);
+	s->env.adverts = s->adverts;
+	s->env.n_adverts = s->n_adverts;
+}
+
 /* The objects themselves may have changed in place of others: what they hold is what counts. */
 static void digest_adverts(const struct serving *s, uint8_t out[WEFT_DIGEST])
 {
@@ -275,8 +283,7 @@ static bool refresh_adverts(struct serving *s)
 {
 	uint8_t is[WEFT_DIGEST];
 
-	s->n_adverts = 0;
-	cluster_each(s->o.cluster, WEFT_BGPADVERTISEMENT, add_advert, s);
+	env_list_adverts(s);
 	digest_adverts(s, is);
 	if (!memcmp(is, s->adverts_digest, WEFT_DIGEST))
 		return false;
@@ -319,7 +326,5 @@ bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct we
 	s->env.cidrs = s->cidrs;
 	s->env.n_cidrs = s->n_cidrs;
 	s->env.excluded = s->excluded;
-	s->env.adverts = s->adverts;
-	s->env.n_adverts = s->n_adverts;
 	return changed;
 }

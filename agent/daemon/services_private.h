@@ -122,6 +122,8 @@ bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct we
 /* The local routes and announcements of the service CIDRs, after env_refresh() said that something changed.
  */
 void env_want_cidrs(struct serving *s);
+/* The BGPAdvertisements that select this node, as the cluster has them now. */
+void env_list_adverts(struct serving *s);
 bool env_in_cidrs(const struct serving *s, const struct weft_addr *a);
 
 /* services_vips.c */
