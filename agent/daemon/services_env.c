@@ -5,6 +5,7 @@
  * pods come and go.
  */
 #include <linux/rtnetlink.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "agent/daemon/services_private.h"
@@ -136,21 +137,59 @@ static bool refresh_addrs(struct serving *s)
 /* --- service CIDRs --- */
 
 struct cidrs {
+	const struct serving *s;
 	struct weft_prefix list[SERVING_CIDRS];
 	size_t n;
+	char fault[WEFT_ERR_TEXT];
 };
+
+/* Told once, though it is found again by each refresh. */
+__attribute__((format(printf, 2, 3))) static void cidr_fault(struct cidrs *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(l->fault, sizeof(l->fault), fmt, ap);
+	va_end(ap);
+}
+
+/* An address without a network may be a ClusterIP that another proxy has left on a device. */
+static bool is_outside(void *ctx, const struct link_net *net)
+{
+	const struct weft_prefix **p = ctx;
+
+	if (net->net.len == weft_addr_bits(net->addr.family) || !weft_prefix_contains(*p, &net->addr))
+		return true;
+	*p = NULL;
+	return false;
+}
+
+/* Its local route would take the network that this node is in away from it. */
+static bool takes_us(const struct serving *s, const struct weft_prefix *p)
+{
+	if (weft_prefix_contains(p, &s->ip4) || weft_prefix_contains(p, &s->ip6))
+		return true;
+	links_underlay(s->o.links, is_outside, &p);
+	return !p;
+}
 
 static void add_cidr(struct cidrs *l, const struct weft_prefix *p)
 {
+	char text[WEFT_PREFIX_STR];
+
 	for (size_t i = 0; i < l->n; i++)
 		if (!weft_prefix_cmp(&l->list[i], p))
 			return;
-	if (l->n == SERVING_CIDRS) {
-		log_warning("more than %d service CIDRs: the rest is served address by address",
-		            SERVING_CIDRS);
-		return;
-	}
-	l->list[l->n++] = *p;
+	if (takes_us(l->s, p))
+		cidr_fault(
+		        l,
+		        "the service CIDR %s contains an address of this node: it is not served as a whole",
+		        weft_prefix_str(p, text));
+	else if (l->n == SERVING_CIDRS)
+		cidr_fault(l, "more than %d service CIDRs: the rest is served address by address",
+		           SERVING_CIDRS);
+	else
+		l->list[l->n++] = *p;
 }
 
 static bool add_object(void *ctx, const struct weft_object *obj)
@@ -224,12 +263,16 @@ void env_want_cidrs(struct serving *s)
 static bool refresh_cidrs(struct serving *s)
 {
 	const struct weft_config_cidrs *c = &s->o.cfg->services.cidrs;
-	struct cidrs l = {.n = 0};
+	struct cidrs l;
 
 	memset(&l, 0, sizeof(l));
+	l.s = s;
 	for (size_t i = 0; i < c->n; i++)
 		add_cidr(&l, &c->cidr[i]);
 	cluster_each(s->o.cluster, WEFT_SERVICECIDR, add_object, &l);
+	if (l.fault[0] && strcmp(l.fault, s->cidr_fault))
+		log_warning("%s", l.fault);
+	memcpy(s->cidr_fault, l.fault, sizeof(s->cidr_fault));
 	qsort(l.list, l.n, sizeof(l.list[0]), by_prefix);
 	if (l.n == s->n_cidrs && !memcmp(l.list, s->cidrs, l.n * sizeof(l.list[0])))
 		return false;

@@ -101,6 +101,7 @@ struct serving {
 	size_t n_cidrs;
 	char zone[WEFT_NAME_MAX + 1];
 	bool excluded, known;
+	char cidr_fault[WEFT_ERR_TEXT];
 	const struct weft_object **adverts;
 	size_t n_adverts;
 	struct svc_env env;
