@@ -294,9 +294,24 @@ static int follow(struct serving *s, uint64_t now, struct weft_err *err)
 {
 	int r = 0;
 
+	if (nft_settled(s->o.nft) && env_route_cidrs(s))
+		r = fib_apply(s->o.fib, now, err);
 	while (r == 0 && vips_follow(s))
 		r = fib_apply(s->o.fib, now, err);
 	return r;
+}
+
+/* The dataplane is as planned, as far as the kernel lets us. */
+static void settled(struct serving *s)
+{
+	bool there = ipvs_available(s->o.ipvs, NULL);
+
+	if (there)
+		env_announce_cidrs(s);
+	if (!vips_wait(s))
+		env_leave_cidrs(s);
+	if (there || !ipvs_wanted(s->o.ipvs))
+		s->pending_since = 0;
 }
 
 int serving_apply(struct serving *s, uint64_t now, struct weft_err *err)
@@ -313,15 +328,17 @@ int serving_apply(struct serving *s, uint64_t now, struct weft_err *err)
 		r = follow(s, now, err);
 	if (r == 0)
 		flows_flush(s);
-	if (r == 0 && nft_settled(s->o.nft) &&
-	    (ipvs_available(s->o.ipvs, NULL) || !ipvs_stats(s->o.ipvs).services))
-		s->pending_since = 0;
+	if (r == 0 && nft_settled(s->o.nft))
+		settled(s);
 	return r;
 }
 
 bool serving_waits(const struct serving *s)
 {
-	return s->pending || s->released;
+	bool adverts = s->cidr_adverts_due && !ipvs_available(s->o.ipvs, NULL);
+
+	return s->released || s->cidr_routes_due || adverts || ipvs_unsure(s->o.ipvs) ||
+	       !nft_settled(s->o.nft) || vips_wait(s);
 }
 
 uint64_t serving_oldest_pending(const struct serving *s)

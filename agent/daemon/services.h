@@ -71,7 +71,7 @@ int serving_withdraw(struct serving *s, uint64_t now, struct weft_err *err);
 
 /* After nft_apply(). 0: done; 1: call again soon; negative: a socket failed, read everything back. */
 int serving_apply(struct serving *s, uint64_t now, struct weft_err *err);
-/* Are there VIPs that wait for the dataplane? Left-overs of an earlier life must not be swept as long. */
+/* Is something of the plan not in the kernel yet that will be? Left-overs of an earlier life stay as long. */
 bool serving_waits(const struct serving *s);
 
 /* For ipvs_new(): is the IPVS service ours? ctx points to the pointer to the module, which may be NULL still.

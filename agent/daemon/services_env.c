@@ -219,6 +219,12 @@ static void owner_name(const char *what, const struct weft_prefix *p, char buf[W
 	snprintf(buf, WANTED_OWNER_MAX, "%s/%s", what, weft_prefix_str(p, text));
 }
 
+/* Without an address of the node in that family there is no source for the route, and nothing to announce. */
+static bool can_serve(const struct serving *s, const struct weft_prefix *p)
+{
+	return weft_addr_is_set(p->addr.family == AF_INET6 ? &s->ip6 : &s->ip4);
+}
+
 static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wanted)
 {
 	struct weft_route route = vips_route(s, p);
@@ -226,7 +232,7 @@ static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wante
 	struct weft_err err = WEFT_ERR_INIT;
 
 	owner_name("service-cidr", p, owner);
-	if (wanted_set(s->o.wanted, owner, &route, wanted && weft_addr_is_set(&route.src) ? 1 : 0, &err) < 0)
+	if (wanted_set(s->o.wanted, owner, &route, wanted && can_serve(s, p) ? 1 : 0, &err) < 0)
 		log_warning("route of the service CIDR: %s", err.text);
 }
 
@@ -248,16 +254,83 @@ static void announce_cidr(struct serving *s, const struct weft_prefix *p, bool w
 	struct weft_err err = WEFT_ERR_INIT;
 
 	owner_name("announce-cidr", p, owner);
+	s->withdrew |= !wanted && wanted_holder(s->o.wanted, &route.key);
 	if (wanted_set(s->o.wanted, owner, &route, wanted ? 1 : 0, &err) < 0)
 		log_warning("announcement of the service CIDR: %s", err.text);
 }
 
 void env_want_cidrs(struct serving *s)
 {
-	for (size_t i = 0; i < s->n_cidrs; i++) {
+	bool announces = announces_cidrs(s);
+
+	if (!s->o.cfg->services.enabled)
+		return;
+	s->cidr_routes_due = s->n_cidrs;
+	s->cidr_adverts_due = announces && s->n_cidrs;
+	for (size_t i = 0; i < s->n_cidrs; i++)
+		if (!announces || !can_serve(s, &s->cidrs[i]))
+			announce_cidr(s, &s->cidrs[i], false);
+}
+
+bool env_route_cidrs(struct serving *s)
+{
+	bool due = s->cidr_routes_due;
+
+	for (size_t i = 0; i < s->n_cidrs && due; i++)
 		want_cidr(s, &s->cidrs[i], true);
-		announce_cidr(s, &s->cidrs[i], announces_cidrs(s));
-	}
+	s->cidr_routes_due = false;
+	return due;
+}
+
+static bool is_routed(const struct serving *s, const struct weft_prefix *p)
+{
+	struct weft_route_key key = vips_route(s, p).key;
+	enum fib_state state;
+
+	return fib_state_of(s->o.fib, &key, &state) && state == FIB_INSTALLED;
+}
+
+void env_announce_cidrs(struct serving *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_cidrs && s->cidr_adverts_due; i++)
+		if (is_routed(s, &s->cidrs[i])) {
+			announce_cidr(s, &s->cidrs[i], true);
+			n++;
+		}
+	s->cidr_adverts_due = s->cidr_adverts_due && n < s->n_cidrs;
+}
+
+static bool is_cidr(const struct serving *s, const struct weft_prefix *p)
+{
+	return s->n_cidrs && bsearch(p, s->cidrs, s->n_cidrs, sizeof(*p), by_prefix);
+}
+
+void env_leave_cidrs(struct serving *s)
+{
+	for (size_t i = 0; i < s->n_leaving; i++)
+		if (!is_cidr(s, &s->leaving[i]))
+			want_cidr(s, &s->leaving[i], false);
+	s->n_leaving = 0;
+}
+
+bool env_routes(const struct serving *s, const struct weft_addr *a)
+{
+	for (size_t i = 0; i < s->n_cidrs; i++)
+		if (weft_prefix_contains(&s->cidrs[i], a) && is_routed(s, &s->cidrs[i]))
+			return true;
+	return false;
+}
+
+/* Announcements end now, the route when what was in it has another. */
+static void leave(struct serving *s, const struct weft_prefix *p)
+{
+	announce_cidr(s, p, false);
+	if (s->n_leaving < SERVING_CIDRS)
+		s->leaving[s->n_leaving++] = *p;
+	else
+		want_cidr(s, p, false);
 }
 
 static bool refresh_cidrs(struct serving *s)
@@ -277,10 +350,8 @@ static bool refresh_cidrs(struct serving *s)
 	if (l.n == s->n_cidrs && !memcmp(l.list, s->cidrs, l.n * sizeof(l.list[0])))
 		return false;
 	for (size_t i = 0; i < s->n_cidrs; i++)
-		if (!bsearch(&s->cidrs[i], l.list, l.n, sizeof(l.list[0]), by_prefix)) {
-			announce_cidr(s, &s->cidrs[i], false);
-			want_cidr(s, &s->cidrs[i], false);
-		}
+		if (!bsearch(&s->cidrs[i], l.list, l.n, sizeof(l.list[0]), by_prefix))
+			leave(s, &s->cidrs[i]);
 	memcpy(s->cidrs, l.list, sizeof(s->cidrs));
 	s->n_cidrs = l.n;
 	return true;

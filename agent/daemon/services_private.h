@@ -101,6 +101,10 @@ struct serving {
 	size_t n_cidrs;
 	char zone[WEFT_NAME_MAX + 1];
 	bool excluded, known;
+	struct weft_prefix
+	        leaving[SERVING_CIDRS]; /* no service CIDRs any more, their routes are still there */
+	size_t n_leaving;
+	bool cidr_routes_due, cidr_adverts_due; /* the dataplane does not hold the Services yet */
 	char cidr_fault[WEFT_ERR_TEXT];
 	const struct weft_object **adverts;
 	size_t n_adverts;
@@ -120,12 +124,19 @@ bool claims_listed(const struct svc_virtual_key *list, size_t n, const struct sv
 void env_init(struct serving *s);
 void env_free(struct serving *s);
 bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6);
-/* The local routes and announcements of the service CIDRs, after env_refresh() said that something changed.
- */
+/* After env_refresh() said that something changed: announcements end, what the service CIDRs need is due. */
 void env_want_cidrs(struct serving *s);
+/* Want the local routes that are due: nftables and IPVS hold the Services. True: some were. */
+bool env_route_cidrs(struct serving *s);
+/* Announce what is due, where the local route is in the kernel. */
+void env_announce_cidrs(struct serving *s);
+/* What is no service CIDR any more lets go of its route: VIPs that were in it have their own by now. */
+void env_leave_cidrs(struct serving *s);
 /* The BGPAdvertisements that select this node, as the cluster has them now. */
 void env_list_adverts(struct serving *s);
 bool env_in_cidrs(const struct serving *s, const struct weft_addr *a);
+/* Is the route of a service CIDR that it lies in in the kernel? */
+bool env_routes(const struct serving *s, const struct weft_addr *a);
 
 /* services_vips.c */
 void vips_put(struct serving *s, struct served *service, const struct svc_vip *v);
@@ -133,6 +144,8 @@ void vips_drop(struct serving *s, struct served *service, const struct weft_addr
 struct vip *vips_find(const struct serving *s, const struct weft_addr *addr);
 /* Routes and announcements that may be wanted now; true: some were. */
 bool vips_follow(struct serving *s);
+/* Does one of them wait for what this turn could not write? */
+bool vips_wait(const struct serving *s);
 void vips_free(struct serving *s);
 struct weft_route vips_route(const struct serving *s, const struct weft_prefix *dst);
 struct weft_route vips_advert(const struct weft_prefix *dst, uint32_t metric);

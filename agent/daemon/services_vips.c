@@ -250,7 +250,7 @@ static bool route_installed(const struct serving *s, const struct vip *v)
 
 	if (v->routed)
 		return fib_state_of(s->o.fib, &r.key, &state) && state == FIB_INSTALLED;
-	return !wants_route(s, v) && env_in_cidrs(s, &v->addr);
+	return !wants_route(s, v) && env_routes(s, &v->addr);
 }
 
 static bool follow(struct serving *s, struct vip *v)
@@ -282,6 +282,16 @@ bool vips_follow(struct serving *s)
 	DL_FOREACH_SAFE(s->pending, v, next)
 	progress |= follow(s, v);
 	return progress;
+}
+
+bool vips_wait(const struct serving *s)
+{
+	const struct vip *v;
+
+	DL_FOREACH (s->pending, v)
+		if (!dataplane_written(s, v))
+			return true;
+	return false;
 }
 
 void vips_free(struct serving *s)
