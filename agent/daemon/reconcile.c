@@ -316,6 +316,8 @@ static bool apply(struct agent *a)
 	r = serving_withdraw(a->serving, now, &err);
 	if (r < 0)
 		note_failure(a, "withdrawing Services", &err);
+	if (r)
+		return false; /* what draws packets here is there still */
 	/* These two keep what failed dirty and try again by their own deadline. First who may send to a
 	 * tunnel. */
 	a->nft_fault[0] = '\0';
@@ -402,6 +404,7 @@ void agent_reconcile(struct agent *a)
 	if (complete && !a->swept && !a->repair[0] && may_sweep(a)) {
 		a->swept = true;
 		fib_sweep(a->fib);
+		serving_sweep(a->serving);
 		ipvs_sweep(a->ipvs);
 		nft_sweep(a->nft);
 		tunnel_sweep(a->tunnel);

@@ -270,10 +270,15 @@ void serving_plan(struct serving *s)
 
 int serving_withdraw(struct serving *s, uint64_t now, struct weft_err *err)
 {
-	if (!s->withdrew)
-		return 0;
-	s->withdrew = false;
-	return fib_apply(s->o.fib, now, err);
+	int r = s->withdrew ? fib_apply(s->o.fib, now, err) : 0;
+
+	s->withdrew = r != 0;
+	return r;
+}
+
+void serving_sweep(struct serving *s)
+{
+	s->withdrew = true;
 }
 
 static void drop_released(struct serving *s)

@@ -66,13 +66,17 @@ void serving_shape(const struct serving *s, struct nft_shape *shape);
 /* Plan what is dirty. */
 void serving_plan(struct serving *s);
 
-/* Write what is to be withdrawn, before anything else changes. As fib_apply(). */
+/* Write what is to be withdrawn, before anything else changes: nothing else may be written before this
+ * returns 0. As fib_apply(). */
 int serving_withdraw(struct serving *s, uint64_t now, struct weft_err *err);
 
 /* After nft_apply(). 0: done; 1: call again soon; negative: a socket failed, read everything back. */
 int serving_apply(struct serving *s, uint64_t now, struct weft_err *err);
 /* Is something of the plan not in the kernel yet that will be? Left-overs of an earlier life stay as long. */
 bool serving_waits(const struct serving *s);
+
+/* After fib_sweep(): left-overs are withdrawn before anything else of them goes. */
+void serving_sweep(struct serving *s);
 
 /* For ipvs_new(): is the IPVS service ours? ctx points to the pointer to the module, which may be NULL still.
  */
