@@ -302,6 +302,20 @@ static void plan_services(struct agent *a)
 	serving_plan(a->serving);
 }
 
+/* The fault stays until the table is as wanted: nft_apply() pauses after a failure. */
+static void apply_nft(struct agent *a, uint64_t now)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+
+	if (nft_apply(a->nft, now, &err) < 0) {
+		if (strcmp(a->nft_fault, err.text))
+			log_error("nftables: %s", err.text);
+		snprintf(a->nft_fault, sizeof(a->nft_fault), "%s", err.text);
+	} else if (nft_settled(a->nft)) {
+		a->nft_fault[0] = '\0';
+	}
+}
+
 /* Returns true when everything that is wanted was handed to the kernel. */
 static bool apply(struct agent *a)
 {
@@ -320,11 +334,7 @@ static bool apply(struct agent *a)
 		return false; /* what draws packets here is there still */
 	/* These two keep what failed dirty and try again by their own deadline. First who may send to a
 	 * tunnel. */
-	a->nft_fault[0] = '\0';
-	if (nft_apply(a->nft, now, &err) < 0) {
-		snprintf(a->nft_fault, sizeof(a->nft_fault), "%s", err.text);
-		log_error("nftables: %s", err.text);
-	}
+	apply_nft(a, now);
 	if (tunnel_apply(a->tunnel, now, &err) < 0)
 		log_error("tunnel devices: %s", err.text);
 	err = WEFT_ERR_INIT;
