@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Which IPVS services a weftd that is gone has left: those at addresses that its local routes have, those on
- * node ports of this node's addresses, and its firewall marks. The routes are read, so they are removed after
- * this.
+ * node ports of this node's addresses (where there is no such route another proxy made them), and its
+ * firewall marks. The routes are read, so they are removed after this.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -62,7 +62,7 @@ static bool owns(void *ctx, const struct svc_virtual_key *k)
 
 	if (k->fwmark)
 		return (k->fwmark & WEFT_FWMARK_MASK) == WEFT_FWMARK_BASE;
-	if (k->port >= o->cfg->node_port_first && k->port <= o->cfg->node_port_last &&
+	if (o->n && k->port >= o->cfg->node_port_first && k->port <= o->cfg->node_port_last &&
 	    links_has_addr(o->links, &k->addr))
 		return true;
 	return is_vip(o, &k->addr);

@@ -399,20 +399,50 @@ static bool is_node_port(const struct serving *s, const struct svc_virtual_key *
 	       links_has_addr(s->o.links, &key->addr);
 }
 
+/* A local route of ours leads there, from this life or an earlier one. */
+static bool has_local_route(const struct serving *s, const struct weft_addr *a)
+{
+	for (unsigned len = 0; len <= weft_addr_bits(a->family); len++) {
+		struct weft_prefix p = weft_prefix_mask(a, (uint8_t)len);
+		struct weft_route_key key = vips_route(s, &p).key;
+		enum fib_state state;
+
+		if (fib_state_of(s->o.fib, &key, &state))
+			return true;
+	}
+	return false;
+}
+
+static bool is_local(void *ctx, const struct fib_view *view)
+{
+	bool *found = ctx;
+
+	*found = view->route->key.table == RT_TABLE_LOCAL;
+	return !*found;
+}
+
+/* Where Services are another proxy's, only what an earlier life of ours left behind is ours. */
+static bool has_served(struct serving *s)
+{
+	if (!s->looked_back)
+		fib_foreach(s->o.fib, is_local, &s->served_before);
+	s->looked_back = true;
+	return s->served_before;
+}
+
 bool serving_owns(void *ctx, const struct svc_virtual_key *key)
 {
-	const struct serving *s = *(struct serving *const *)ctx;
-	struct weft_prefix host = weft_prefix_host(&key->addr);
-	struct weft_route_key route;
-	enum fib_state state;
+	struct serving *s = *(struct serving *const *)ctx;
+	bool enabled;
 
 	if (key->fwmark)
 		return (key->fwmark & WEFT_FWMARK_MASK) == WEFT_FWMARK_BASE;
 	if (!s)
 		return false;
-	route = vips_route(s, &host).key;
-	return env_in_cidrs(s, &key->addr) || vips_find(s, &key->addr) || is_node_port(s, key) ||
-	       fib_state_of(s->o.fib, &route, &state);
+	enabled = s->o.cfg->services.enabled;
+	if (enabled && (env_in_cidrs(s, &key->addr) || vips_find(s, &key->addr)))
+		return true;
+	return (is_node_port(s, key) && (enabled || has_served(s))) || has_local_route(s, &key->addr);
 }
 
 /* --- views --- */

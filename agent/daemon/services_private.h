@@ -106,6 +106,7 @@ struct serving {
 	size_t n_leaving;
 	bool cidr_routes_due, cidr_adverts_due; /* the dataplane does not hold the Services yet */
 	char cidr_fault[WEFT_ERR_TEXT];
+	bool looked_back, served_before; /* for serving_owns() */
 	const struct weft_object **adverts;
 	size_t n_adverts;
 	struct svc_env env;
