@@ -272,10 +272,12 @@ void fib_sweep(struct fib *f)
 	if (f->swept)
 		return;
 	f->swept = true;
-	HASH_ITER (hh, f->entries, e, tmp) {
-		if (e->stale)
-			fib_settle(f, e);
-	}
+	/* What draws packets here goes first. */
+	for (int adverts = 1; adverts >= 0; adverts--)
+		HASH_ITER (hh, f->entries, e, tmp) {
+			if (e->stale && (e->key.table == WEFT_TABLE_ADVERT) == adverts)
+				fib_settle(f, e);
+		}
 }
 
 void fib_name_device(const struct fib *f, struct route_info *info)
