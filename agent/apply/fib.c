@@ -302,7 +302,7 @@ void fib_set_running(struct fib *f, struct fib_entry *e, const struct route_info
 	if (e->wanted)
 		return;
 	e->kept = is_pod_device(e->run.dev);
-	e->stale = !e->kept && !f->swept;
+	e->stale = !e->kept && !f->swept && e->place == FIB_IDLE; /* else it was wanted, and is to go */
 }
 
 /* A route with our protocol. On a key unknown to us it is a left-over, a pod's, or somebody's mistake. */
