@@ -264,6 +264,7 @@ void serving_plan(struct serving *s)
 			s->pending_since = uv_hrtime() / 1000000;
 		plan_service(s, key);
 	}
+	vips_settle(s);
 }
 
 /* --- writing --- */

@@ -71,6 +71,8 @@ struct vip {
 	uint32_t announced; /* metric in table 179 that is wanted, 0 = none */
 	bool pending;       /* in the list of those whose route or announcement may follow */
 	struct vip *prev, *next;
+	bool touched; /* in the list of those whose users changed in this plan */
+	struct vip *touched_prev, *touched_next;
 };
 
 struct released { /* elements that go once IPVS has followed */
@@ -86,7 +88,7 @@ struct serving {
 	struct fwmarks *marks;
 	struct served *services;
 	struct served *troubled;
-	struct vip *vips, *pending;
+	struct vip *vips, *pending, *touched;
 	struct released *released;
 	struct served *flushes;
 	bool withdrew;
@@ -143,6 +145,8 @@ bool env_routes(const struct serving *s, const struct weft_addr *a);
 void vips_put(struct serving *s, struct served *service, const struct svc_vip *v);
 void vips_drop(struct serving *s, struct served *service, const struct weft_addr *addr);
 struct vip *vips_find(const struct serving *s, const struct weft_addr *addr);
+/* After planning: what one Service let go and another took in the same turn was never gone. */
+void vips_settle(struct serving *s);
 /* Routes and announcements that may be wanted now; true: some were. */
 bool vips_follow(struct serving *s);
 /* Does one of them wait for what this turn could not write? */

@@ -139,6 +139,14 @@ static void done(struct serving *s, struct vip *v)
 	DL_DELETE(s->pending, v);
 }
 
+static void touch(struct serving *s, struct vip *v)
+{
+	if (v->touched)
+		return;
+	v->touched = true;
+	DL_APPEND2(s->touched, v, touched_prev, touched_next);
+}
+
 /* Take back at once what is wanted no more; what is wanted anew waits for its turn. */
 static void settle(struct serving *s, struct vip *v)
 {
@@ -177,7 +185,7 @@ void vips_put(struct serving *s, struct served *service, const struct svc_vip *w
 	u->kind = want->kind;
 	u->route = want->route;
 	u->advertise = want->advertise;
-	settle(s, v);
+	touch(s, v);
 }
 
 void vips_drop(struct serving *s, struct served *service, const struct weft_addr *addr)
@@ -191,7 +199,19 @@ void vips_drop(struct serving *s, struct served *service, const struct weft_addr
 		return;
 	LL_DELETE(v->users, u);
 	free(u);
-	settle(s, v);
+	touch(s, v);
+}
+
+void vips_settle(struct serving *s)
+{
+	struct vip *v, *next;
+
+	DL_FOREACH_SAFE2(s->touched, v, next, touched_next)
+	{
+		v->touched = false;
+		settle(s, v);
+	}
+	s->touched = NULL;
 }
 
 /* --- may it follow? --- */
