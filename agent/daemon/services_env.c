@@ -219,10 +219,9 @@ static void owner_name(const char *what, const struct weft_prefix *p, char buf[W
 	snprintf(buf, WANTED_OWNER_MAX, "%s/%s", what, weft_prefix_str(p, text));
 }
 
-/* Without an address of the node in that family there is no source for the route, and nothing to announce. */
-static bool can_serve(const struct serving *s, const struct weft_prefix *p)
+bool env_can_serve(const struct serving *s, uint8_t family)
 {
-	return weft_addr_is_set(p->addr.family == AF_INET6 ? &s->ip6 : &s->ip4);
+	return weft_addr_is_set(family == AF_INET6 ? &s->ip6 : &s->ip4);
 }
 
 static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wanted)
@@ -232,7 +231,8 @@ static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wante
 	struct weft_err err = WEFT_ERR_INIT;
 
 	owner_name("service-cidr", p, owner);
-	if (wanted_set(s->o.wanted, owner, &route, wanted && can_serve(s, p) ? 1 : 0, &err) < 0)
+	if (wanted_set(s->o.wanted, owner, &route, wanted && env_can_serve(s, p->addr.family) ? 1 : 0, &err) <
+	    0)
 		log_warning("route of the service CIDR: %s", err.text);
 }
 
@@ -268,7 +268,7 @@ void env_want_cidrs(struct serving *s)
 	s->cidr_routes_due = s->n_cidrs;
 	s->cidr_adverts_due = announces && s->n_cidrs;
 	for (size_t i = 0; i < s->n_cidrs; i++)
-		if (!announces || !can_serve(s, &s->cidrs[i]))
+		if (!announces || !env_can_serve(s, s->cidrs[i].addr.family))
 			announce_cidr(s, &s->cidrs[i], false);
 }
 

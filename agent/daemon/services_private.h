@@ -137,6 +137,8 @@ void env_announce_cidrs(struct serving *s);
 void env_leave_cidrs(struct serving *s);
 /* The BGPAdvertisements that select this node, as the cluster has them now. */
 void env_list_adverts(struct serving *s);
+/* Without an address of the node in that family no local route has a source: nobody may be drawn here. */
+bool env_can_serve(const struct serving *s, uint8_t family);
 bool env_in_cidrs(const struct serving *s, const struct weft_addr *a);
 /* Is the route of a service CIDR that it lies in in the kernel? */
 bool env_routes(const struct serving *s, const struct weft_addr *a);

@@ -71,9 +71,7 @@ static struct vip *need(struct serving *s, const struct weft_addr *addr)
 
 static bool wants_route(const struct serving *s, const struct vip *v)
 {
-	const struct weft_addr *src = v->addr.family == AF_INET6 ? &s->ip6 : &s->ip4;
-
-	if (!weft_addr_is_set(src))
+	if (!env_can_serve(s, v->addr.family))
 		return false;
 	for (const struct vip_user *u = v->users; u; u = u->next)
 		if (u->route)
@@ -82,13 +80,15 @@ static bool wants_route(const struct serving *s, const struct vip *v)
 }
 
 /* The lowest class wins: what two Services share is announced as the LoadBalancer IP that it is. */
-static uint32_t wants_metric(const struct vip *v)
+static uint32_t wants_metric(const struct serving *s, const struct vip *v)
 {
 	static const uint32_t metrics[] = {[SVC_VIP_CLUSTER] = WEFT_METRIC_CLUSTER,
 	                                   [SVC_VIP_EXTERNAL] = WEFT_METRIC_EXTERNAL,
 	                                   [SVC_VIP_LB] = WEFT_METRIC_LB};
 	uint32_t metric = 0;
 
+	if (!env_can_serve(s, v->addr.family))
+		return 0;
 	for (const struct vip_user *u = v->users; u; u = u->next)
 		if (u->advertise && (!metric || metrics[u->kind] < metric))
 			metric = metrics[u->kind];
@@ -151,7 +151,7 @@ static void touch(struct serving *s, struct vip *v)
 static void settle(struct serving *s, struct vip *v)
 {
 	bool route = wants_route(s, v);
-	uint32_t metric = wants_metric(v);
+	uint32_t metric = wants_metric(s, v);
 
 	if (v->announced && !metric) {
 		set_advert(s, v, 0);
@@ -275,7 +275,7 @@ static bool route_installed(const struct serving *s, const struct vip *v)
 
 static bool follow(struct serving *s, struct vip *v)
 {
-	uint32_t metric = wants_metric(v);
+	uint32_t metric = wants_metric(s, v);
 	bool progress = false;
 
 	if (!dataplane_written(s, v))
