@@ -326,6 +326,8 @@ def http(place, address, port: int, path: str = "/", timeout: float = 5) -> tupl
         made.connect((str(address), port))
         made.sendall(f"GET {path} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())
         data = b"".join(iter(lambda: made.recv(65536), b""))
+    if not data:
+        raise ConnectionResetError("closed without an answer")  # a listener that went with this connection in its queue
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     pairs = (line.partition(":") for line in lines)
