@@ -19,17 +19,23 @@ static unsigned hash_of(const struct ipvs *i, const struct svc_virtual_key *key)
 	return value;
 }
 
-struct ipvs_entry *ipvs_find(const struct ipvs *i, const struct svc_virtual_key *key)
+static struct ipvs_entry *find(const struct ipvs *i, const struct svc_virtual_key *key, unsigned hash)
 {
 	struct ipvs_entry *e;
 
-	HASH_FIND_BYHASHVALUE(hh, i->entries, key, sizeof(*key), hash_of(i, key), e);
+	HASH_FIND_BYHASHVALUE(hh, i->entries, key, sizeof(*key), hash, e);
 	return e;
+}
+
+struct ipvs_entry *ipvs_find(const struct ipvs *i, const struct svc_virtual_key *key)
+{
+	return find(i, key, hash_of(i, key));
 }
 
 struct ipvs_entry *ipvs_entry_make(struct ipvs *i, const struct svc_virtual_key *key)
 {
-	struct ipvs_entry *e = ipvs_find(i, key);
+	unsigned hash = hash_of(i, key);
+	struct ipvs_entry *e = find(i, key, hash);
 
 	if (e)
 		return e;
@@ -37,7 +43,7 @@ struct ipvs_entry *ipvs_entry_make(struct ipvs *i, const struct svc_virtual_key 
 	if (!e)
 		return NULL;
 	e->key = *key;
-	HASH_ADD_BYHASHVALUE(hh, i->entries, key, sizeof(e->key), hash_of(i, key), e);
+	HASH_ADD_BYHASHVALUE(hh, i->entries, key, sizeof(e->key), hash, e);
 	return e;
 }
 

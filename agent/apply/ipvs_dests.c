@@ -33,11 +33,20 @@ static int compare_for_sort(const void *pa, const void *pb)
 	return c ? c : (int)(a->flags & DEST_KEEP) - (int)(b->flags & DEST_KEEP);
 }
 
+/* The usual case: a plan has them in this order. */
+static bool sorted(const struct ipvs_dest *d, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (compare_for_sort(&d[i - 1], &d[i]) > 0)
+			return false;
+	return true;
+}
+
 size_t ipvs_dests_sort(struct ipvs_dest *d, size_t n)
 {
 	size_t kept = 0;
 
-	if (n)
+	if (!sorted(d, n))
 		qsort(d, n, sizeof(*d), compare_for_sort);
 	for (size_t i = 0; i < n; i++) {
 		if (kept == 0 || compare(&d[kept - 1], &d[i]) != 0)

@@ -35,17 +35,20 @@ static void give_back(const char *text)
 		malloc_trim(0);
 }
 
-/* The first line of what libnftables says is the error. */
+/* The first line of what libnftables says is the error; it has no codes. -ENOENT: what is named isn't there.
+ */
 int nft_run(struct nft_ctx *ctx, const char *text, struct weft_err *err)
 {
 	const char *said;
+	int code;
 
 	if (nft_run_cmd_from_buffer(ctx, text) == 0) {
 		give_back(text);
 		return 0;
 	}
 	said = nft_ctx_get_error_buffer(ctx);
-	return weft_err_set(err, EIO, "nftables: %.*s", (int)strcspn(said, "\n"), said);
+	code = strstr(said, "Error: No such file or directory") ? ENOENT : EIO;
+	return weft_err_set(err, code, "nftables: %.*s", (int)strcspn(said, "\n"), said);
 }
 
 static int list(struct nft_ctx *ctx, const char *command, unsigned flags, char **out, struct weft_err *err)
@@ -60,19 +63,21 @@ static int list(struct nft_ctx *ctx, const char *command, unsigned flags, char *
 	return *out ? 0 : weft_err_errno(err, ENOMEM, "nftables");
 }
 
+/* Asked for by name: to list the names of all tables, libnftables reads all that is in them. */
 int nft_list_table(bool terse, char **out, struct weft_err *err)
 {
 	struct nft_ctx *ctx = nft_context(err);
-	weft_autofree char *tables = NULL;
 	unsigned flags = NFT_CTX_OUTPUT_STATELESS | NFT_CTX_OUTPUT_NUMERIC_ALL;
+	struct weft_err said = WEFT_ERR_INIT;
 	int rc;
 
 	if (!ctx)
 		return -EIO;
-	rc = list(ctx, "list tables inet", 0, &tables, err);
-	if (!rc && strstr(tables, "table " NFT_TABLE "\n"))
-		rc = list(ctx, "list table " NFT_TABLE, terse ? flags | NFT_CTX_OUTPUT_TERSE : flags, out,
-		          err);
+	rc = list(ctx, "list table " NFT_TABLE, terse ? flags | NFT_CTX_OUTPUT_TERSE : flags, out, &said);
+	if (rc == -ENOENT)
+		rc = 0;
+	else if (rc && err)
+		*err = said;
 	nft_ctx_free(ctx);
 	give_back(*out);
 	return rc;

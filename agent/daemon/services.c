@@ -24,8 +24,9 @@ static struct served *served_find(const struct serving *s, const char *key)
 static struct served *served_need(struct serving *s, const char *key)
 {
 	unsigned hash = keyhash(&s->hash, key, strlen(key));
-	struct served *v = served_find(s, key);
+	struct served *v;
 
+	HASH_FIND_BYHASHVALUE(hh, s->services, key, strlen(key), hash, v);
 	if (v)
 		return v;
 	v = must_alloc(1, sizeof(*v));
@@ -145,7 +146,7 @@ static void release_elements(struct serving *s, struct svc_element *elements, si
 
 static void want_elements(struct serving *s, struct served *v, const struct svc_plan *p)
 {
-	struct svc_element *copy = must_alloc(p->n_elements, sizeof(*copy));
+	struct svc_element *copy = p->n_elements ? must_alloc(p->n_elements, sizeof(*copy)) : NULL;
 
 	for (size_t i = 0; i < p->n_elements; i++) {
 		copy[i] = p->elements[i];
@@ -199,6 +200,8 @@ static void want_health(struct serving *s, struct served *v, struct svc_plan *p)
 	struct weft_err err = WEFT_ERR_INIT;
 	const char *name;
 
+	if (!p->health_port && !v->health)
+		return;
 	split_key(v->key, ns, &name);
 	if (!p->health_port && v->health)
 		health_unwant(s->o.health, ns, name);
@@ -234,10 +237,11 @@ static void plan_service(struct serving *s, const char *key)
 	size_t n_marks = v->n_marks;
 	struct services_view view;
 	struct svc_plan p = {0};
+	bool there = services_get(s->o.services, key, &view);
 
 	v->marks = NULL;
 	v->n_marks = 0;
-	if (services_get(s->o.services, key, &view)) {
+	if (there) {
 		s->planning = v;
 		svc_plan(&view, &s->env, &p);
 		s->planning = NULL;
@@ -251,7 +255,7 @@ static void plan_service(struct serving *s, const char *key)
 	flows_collect(s, v, &p);
 	drop_marks(s, v, marks, n_marks);
 	svc_plan_free(&p);
-	if (!services_get(s->o.services, key, &view))
+	if (!there)
 		served_free(s, v);
 }
 

@@ -23,22 +23,11 @@ static const char *node_with(void *ctx, const struct weft_addr *addr)
 	return node ? node->meta.name : NULL;
 }
 
-static bool block_has(void *ctx, const struct cluster_block *b)
-{
-	const struct weft_addr **addr = ctx;
-
-	if (!weft_prefix_contains(&b->cidr, *addr))
-		return false;
-	*addr = NULL;
-	return true;
-}
-
 static bool own_pod(void *ctx, const struct weft_addr *addr)
 {
 	const struct serving *s = ctx;
 
-	cluster_each_block_of(s->o.cluster, cluster_self_name(s->o.cluster), block_has, &addr);
-	return !addr;
+	return cluster_node_has(s->o.cluster, cluster_self_name(s->o.cluster), addr);
 }
 
 static uint32_t mark_of(void *ctx, const char *name)

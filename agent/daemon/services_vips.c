@@ -57,8 +57,9 @@ struct vip *vips_find(const struct serving *s, const struct weft_addr *addr)
 static struct vip *need(struct serving *s, const struct weft_addr *addr)
 {
 	unsigned hash = keyhash(&s->hash, addr, sizeof(*addr));
-	struct vip *v = vips_find(s, addr);
+	struct vip *v;
 
+	HASH_FIND_BYHASHVALUE(hh, s->vips, addr, sizeof(*addr), hash, v);
 	if (v)
 		return v;
 	v = must_alloc(1, sizeof(*v));

@@ -43,13 +43,15 @@ static struct slot *find(const struct claims *c, const struct svc_virtual_key *k
 
 static struct slot *need(struct claims *c, const struct svc_virtual_key *key)
 {
-	struct slot *s = find(c, key);
+	unsigned hash = keyhash(&c->hash, key, sizeof(*key));
+	struct slot *s;
 
+	HASH_FIND_BYHASHVALUE(hh, c->slots, key, sizeof(*key), hash, s);
 	if (s)
 		return s;
 	s = must_alloc(1, sizeof(*s));
 	s->key = *key;
-	HASH_ADD_BYHASHVALUE(hh, c->slots, key, sizeof(s->key), keyhash(&c->hash, key, sizeof(*key)), s);
+	HASH_ADD_BYHASHVALUE(hh, c->slots, key, sizeof(s->key), hash, s);
 	return s;
 }
 

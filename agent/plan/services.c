@@ -218,19 +218,6 @@ static void plan_health(struct svc_job *j)
 	j->out->health_local = distinct_addrs(j->ready, j->n_ready);
 }
 
-/* Plans of ten thousand Services may be kept. */
-static void give_back_room(struct svc_plan *p)
-{
-	if (p->n_vips)
-		p->vips = must_grow(p->vips, p->n_vips, sizeof(*p->vips));
-	if (p->n_virtuals)
-		p->virtuals = must_grow(p->virtuals, p->n_virtuals, sizeof(*p->virtuals));
-	if (p->n_dests)
-		p->dests = must_grow(p->dests, p->n_dests, sizeof(*p->dests));
-	if (p->n_elements)
-		p->elements = must_grow(p->elements, p->n_elements, sizeof(*p->elements));
-}
-
 void svc_plan(const struct services_view *service, const struct svc_env *env, struct svc_plan *out)
 {
 	struct svc_job j = {.view = service, .svc = &service->obj->service, .env = env, .out = out};
@@ -248,7 +235,6 @@ void svc_plan(const struct services_view *service, const struct svc_env *env, st
 	plan_health(&j);
 	distinct_virtuals(out);
 	distinct_elements(out);
-	give_back_room(out);
 	free(j.ranges);
 	free(j.ready);
 }

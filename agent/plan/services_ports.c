@@ -113,7 +113,7 @@ static struct svc_virtual *add_virtual(const struct port_job *p, const struct pa
 	v = &out->virtuals[out->n_virtuals++];
 	memset(v, 0, sizeof(*v));
 	v->key.addr.family = p->family;
-	snprintf(v->scheduler, sizeof(v->scheduler), "%s", j->scheduler);
+	memcpy(v->scheduler, j->scheduler, strnlen(j->scheduler, sizeof(v->scheduler) - 1));
 	v->sched_flags = j->sched_flags;
 	v->persistence_s = j->svc->affinity_s;
 	v->first = part->first;

@@ -43,24 +43,29 @@ static bool is_own(const struct svc_env *env, const struct weft_addr *a)
 	return !weft_addr_cmp(&env->ip4, a) || !weft_addr_cmp(&env->ip6, a);
 }
 
+static void refuse(struct svc_job *j, const struct weft_addr *a, enum svc_vip_kind kind, const char *why,
+                   const char *node)
+{
+	char ip[WEFT_ADDR_STR];
+
+	svc_problem(j, "%s: %s %s%s", field(kind), weft_addr_str(a, ip), why, node);
+}
+
 /* Writes a problem and returns false. */
 static bool may_have(struct svc_job *j, const struct weft_addr *a, enum svc_vip_kind kind)
 {
-	const char *node, *f = field(kind);
-	char ip[WEFT_ADDR_STR];
+	const char *node = j->env->node_with(j->env->ctx, a);
 
-	weft_addr_str(a, ip);
-	node = j->env->node_with(j->env->ctx, a);
 	if (!weft_addr_is_host(a))
-		svc_problem(j, "%s: %s is not an address that a Service can have", f, ip);
+		refuse(j, a, kind, "is not an address that a Service can have", "");
 	else if (!weft_addr_is_set(&j->svc->cluster_ips[svc_index(a->family)]))
-		svc_problem(j, "%s: %s is not served, the Service has no ClusterIP of that family", f, ip);
+		refuse(j, a, kind, "is not served, the Service has no ClusterIP of that family", "");
 	else if (node)
-		svc_problem(j, "%s: %s is an address of Node %s", f, ip, node);
+		refuse(j, a, kind, "is an address of Node ", node);
 	else if (kind != SVC_VIP_CLUSTER && is_own(j->env, a))
-		svc_problem(j, "%s: %s is an address of this node", f, ip);
+		refuse(j, a, kind, "is an address of this node", "");
 	else if (kind == SVC_VIP_EXTERNAL && !in_any(j->env->external_ips, j->env->n_external_ips, a))
-		svc_problem(j, "%s: %s is outside services.externalIPs", f, ip);
+		refuse(j, a, kind, "is outside services.externalIPs", "");
 	else
 		return true;
 	return false;

@@ -542,6 +542,8 @@ unsigned weft_yaml_line(struct weft_yaml_doc *doc, const cJSON *node)
 
 	if (!node || !doc->n_lines)
 		return doc->line;
+	if (!doc->sorted && node == doc->lines[0].node) /* the root: asked for each good object */
+		return doc->lines[0].line;
 	if (!doc->sorted)
 		qsort(doc->lines, doc->n_lines, sizeof(*doc->lines), by_node);
 	doc->sorted = true;

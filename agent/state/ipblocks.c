@@ -480,6 +480,16 @@ void cluster_each_block_of(const struct cluster *c, const char *node, cluster_bl
 	}
 }
 
+bool cluster_node_has(const struct cluster *c, const char *node, const struct weft_addr *addr)
+{
+	const struct node_entry *n = nodes_find(c, node);
+
+	for (const struct block_entry *b = n ? n->blocks : NULL; b; b = b->node_next)
+		if (weft_prefix_contains(&b->obj->ipblock.cidr, addr))
+			return true;
+	return false;
+}
+
 void cluster_each_block(const struct cluster *c, cluster_block_fn fn, void *ctx)
 {
 	struct cluster_block out;

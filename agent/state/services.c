@@ -85,10 +85,13 @@ void services_mark_all(struct services *s)
 bool services_next(struct services *s, char key[WEFT_KEY_MAX])
 {
 	struct dirty *d = s->dirty;
+	size_t len;
 
 	if (!d)
 		return false;
-	snprintf(key, WEFT_KEY_MAX, "%s", d->key);
+	len = d->hh.keylen < WEFT_KEY_MAX ? d->hh.keylen : WEFT_KEY_MAX - 1;
+	memcpy(key, d->key, len);
+	key[len] = '\0';
 	HASH_DEL(s->dirty, d);
 	free(d);
 	return true;
