@@ -56,6 +56,9 @@ struct kube_access_options {
 int kube_access_load(const struct kube_access_options *o, struct kube_access *out, struct weft_err *err);
 void kube_access_free(struct kube_access *a);
 
+/* A copy in depth. */
+int kube_access_copy(const struct kube_access *from, struct kube_access *out, struct weft_err *err);
+
 /* The credential's text now, in sodium memory that the caller frees by sodium_free(); NULL and err when its
  * file can't be read. */
 char *kube_credential_read(const struct kube_credential *c, size_t *len, struct weft_err *err);
