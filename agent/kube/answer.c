@@ -3,6 +3,7 @@
  * What libcurl brings of an answer, and what it amounts to.
  *
  *	header lines --> status, Retry-After, Date	all of it at most HEADER_MAX
+ *	a 2xx header --> on_open
  *	2xx data ------> on_data, or the buffer		the buffer at most max_body
  *	other data ----> the buffer --> status.c
  *
@@ -55,6 +56,7 @@ static void take_header(const char *line, size_t len, const char *name, char *to
 /* The header ends. 1xx are followed by another. */
 static void end_header(struct kube_call *c)
 {
+	bool again = c->status != 0; /* trailers */
 	long code = 0;
 
 	c->kube->curl->easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &code);
@@ -62,6 +64,11 @@ static void end_header(struct kube_call *c)
 		return;
 	c->status = (int)code;
 	c->kube->health.error[0] = '\0';
+	if (again || code >= 300 || !c->on_open || c->cancelled || c->kube->dead)
+		return;
+	c->kube->in_data = true;
+	c->on_open(c->ctx);
+	c->kube->in_data = false;
 }
 
 size_t kube_answer_header(char *data, size_t one, size_t len, void *call)

@@ -4,14 +4,14 @@
  *
  *	kube_send() --> queue --turn()--> running: in a net, libcurl at work --turn()--> on_done, gone
  *
- * libcurl must not be called from its own callbacks, and the caller's on_data is one of them. So nothing but
- * turn() begins, ends or removes a transfer: it runs when libcurl is done with a piece of work (sockets.c's
- * `after`) and when the timer fires, which is set for the earliest limit of a call and for now while
- *something waits. kube_cancel() and kube_free() from within a callback leave a mark that turn() sees.
+ * libcurl must not be called from its own callbacks, and the caller's on_open and on_data are among them.
+ * So nothing but turn() begins, ends or removes a transfer: it runs when libcurl is done with a piece of work
+ * (sockets.c's `after`) and when the timer fires, which is set for the earliest limit of a call and for now
+ * while something waits. kube_cancel() and kube_free() from within a callback leave a mark that turn() sees.
  *
  * Connections belong to a net. A new one is made, and the old one left to the calls that are in it, when
- *other certificates are to be used, and when a server went silent: with HTTP/2 the next call would otherwise
- *share the dead connection.
+ * other certificates are to be used, and when a server went silent: with HTTP/2 the next call would otherwise
+ * share the dead connection.
  */
 #include "agent/kube/client_private.h"
 
@@ -421,6 +421,7 @@ struct kube_call *kube_send(struct kube *k, const struct kube_request *r)
 	c->timeout_ms = r->timeout_ms ? r->timeout_ms : KUBE_TIMEOUT_MS;
 	c->idle_ms = r->idle_ms;
 	c->secret = r->secret;
+	c->on_open = r->on_open;
 	c->on_data = r->on_data;
 	c->on_done = r->on_done;
 	c->ctx = r->ctx;

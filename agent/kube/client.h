@@ -86,8 +86,8 @@ int kube_new(uv_loop_t *loop, const struct kube_access *access, const char *user
 /* Never NULL: what can't even be begun comes as KUBE_NO_ANSWER to on_done. */
 struct kube_call *kube_send(struct kube *k, const struct kube_request *r);
 
-/* Without a callback. Allowed in on_data of the call itself (it then returns 0) and anywhere else on the loop
- * before on_done. */
+/* Without a callback. Allowed in on_open and on_data of the call itself (which then returns 0) and anywhere
+ * else on the loop before on_done. */
 void kube_cancel(struct kube_call *c);
 
 /* Cancels what is under way; closes its handles on the loop. */

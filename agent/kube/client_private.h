@@ -24,6 +24,7 @@ struct kube_call {
 	size_t body_len, max_body;
 	uint64_t timeout_ms, idle_ms;
 	bool secret;
+	void (*on_open)(void *ctx);
 	int (*on_data)(void *ctx, const char *data, size_t len);
 	void (*on_done)(void *ctx, const struct kube_answer *a);
 	void *ctx;
@@ -67,7 +68,7 @@ struct kube {
 	struct kube_call *queue, *running;
 	uv_timer_t timer;
 	bool turning; /* within turn() */
-	bool in_data; /* within on_data, and so within libcurl */
+	bool in_data; /* within on_open or on_data, and so within libcurl */
 	bool dead;    /* kube_free() was called meanwhile */
 	struct kube_health health;
 };

@@ -2,21 +2,27 @@
 /*
  * One collection of the API server, followed: listed, then watched, for ever.
  *
- *	             +------------------ 410, expired -------------------+
+ *	             +------------------- 410, expired -------------------+
  *	             v                                                    |
  *	 WatchList (sendInitialEvents) --initial-events-end--> WATCH from a resourceVersion, bookmarks
- *	      | 4xx, or ADDEDs without an end mark: not offered                ^
+ *	      | 4xx, or ADDEDs without an end mark: not offered           ^
  *	      v                                                           |
- *	 LIST limit=500, continue ... ----------- complete ---------------+
+ *	 LIST, continue ... ---------------- complete --------------------+
  *
  * A listing is announced by on_begin, its objects come by on_object, its end by on_complete: what was not
- *named in between is gone. A listing that breaks off is begun anew (on_begin again) and nothing may be
- *concluded from it. A `continue` token that expired (410) is replaced by a full LIST from the start.
+ * named in between is gone. A listing that breaks off is begun anew (on_begin again) and nothing may be
+ * concluded from it. A `continue` token that expired (410) is replaced by a full LIST from the start.
+ *
+ * Which state is listed is decided as client-go's reflector does: at first what the server has in its cache
+ * (LIST with resourceVersion=0), so that thousands of agents don't reach etcd; later not older than what was
+ * seen; the newest, by pages of 500, only when that was refused (410, or 504 ResourceVersionTooLarge).
+ * WatchList asks for the newest at first, which servers that have it take from their cache.
  *
  * A watch is asked for 5 to 10 minutes (timeoutSeconds, jitter); its normal end is followed by the next from
- *the last resourceVersion (of an event or a bookmark; opaque, only compared for equality). ERROR events: 410
- *lists again, others wait and watch again from where they were. 429 and 5xx wait as kube_backoff() says. 404
- *(the CRD is not there): on_missing once, then slowly again. 403 while a server starts: tried again.
+ * the last resourceVersion (of an event or a bookmark; opaque, only compared for equality). ERROR events: 410
+ * lists again, others wait and watch again from where they were, three times at most. 429 and 5xx wait as
+ * kube_backoff() says. 404 (the CRD is not there): on_missing once, then slowly again. 403 while a server
+ * starts: tried again. Relists after 410 are spread over up to two seconds, since all agents get it at once.
  */
 #ifndef AGENT_KUBE_WATCH_H
 #define AGENT_KUBE_WATCH_H
@@ -55,8 +61,8 @@ struct kube_watch_options {
 	struct kube_watch_callbacks cb;
 	void *ctx;
 	/* For tests; 0 = as above. */
-	unsigned watch_s;
-	uint64_t retry_ms; /* a bound above which no backoff goes */
+	unsigned watch_s;  /* timeoutSeconds; no other limit on a server's silence is longer */
+	uint64_t retry_ms; /* a bound of every pause, and of the time after which a stream is no failure */
 };
 
 /* Begins on the loop at once. */
