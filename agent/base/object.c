@@ -43,6 +43,12 @@ bool weft_kind_namespaced(enum weft_kind kind)
 	return (unsigned)kind < WEFT_KIND_COUNT && kinds[kind].namespaced;
 }
 
+bool weft_kind_has_status(enum weft_kind kind)
+{
+	return kind == WEFT_SERVICE || kind == WEFT_IPPOOL || kind == WEFT_BGPCONFIG ||
+	       kind == WEFT_BGPPEER || kind == WEFT_BGPADVERTISEMENT;
+}
+
 const char *weft_label_get(const struct weft_label *labels, size_t n, const char *key)
 {
 	for (size_t i = 0; i < n; i++)

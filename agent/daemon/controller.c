@@ -43,6 +43,7 @@ static void item_free(struct controller_item *i)
 {
 	struct controller *c = i->c;
 
+	controller_forget_refused(i);
 	HASH_DEL(c->items, i);
 	free(i->told);
 	free(i->id);
@@ -51,22 +52,30 @@ static void item_free(struct controller_item *i)
 
 void controller_item_drop_if_unused(struct controller_item *i)
 {
-	if (!i->dirty && !i->has_status && !i->refused && !i->writes && !i->failed)
+	if (!i->dirty && !i->has_status && !i->refused && !i->invalid && !i->writes && !i->failed)
 		item_free(i);
 }
 
 /* --- the stores into ipam/lb --- */
 
 /* A pool that overlaps another one, or holds a node's address, gives nothing new. */
-static void put_pool(struct controller *c, const struct weft_object *obj, bool refused)
+static void put_pool(struct controller *c, const struct weft_object *obj, const char *why)
 {
 	struct controller_item *i = controller_item(c, WEFT_IPPOOL, obj->meta.name);
 	struct weft_object as_ruled = *obj;
 
-	i->refused = refused;
-	as_ruled.ippool.disabled |= refused;
+	if (controller_note_refused(i, why) && c->leading) {
+		i->retell = true;
+		controller_mark(c, i);
+	}
+	as_ruled.ippool.disabled |= why != NULL;
 	lb_put_pool(c->lb, &as_ruled);
 	controller_item_drop_if_unused(i);
+}
+
+static bool is_new(const struct controller_item *i, const char *why)
+{
+	return !why != !i->refused || (why && strcmp(why, i->refused));
 }
 
 static void put_pools(struct controller *c, bool all)
@@ -76,7 +85,7 @@ static void put_pools(struct controller *c, bool all)
 	for (size_t at = 0; cluster_pool_at(c->o.cluster, at, &p); at++) {
 		struct controller_item *i = controller_item(c, WEFT_IPPOOL, p.name);
 
-		if (all || i->refused != (p.refused != NULL))
+		if (all || is_new(i, p.refused))
 			put_pool(c, cluster_get(c->o.cluster, WEFT_IPPOOL, p.name), p.refused);
 		else
 			controller_item_drop_if_unused(i);
@@ -84,14 +93,14 @@ static void put_pools(struct controller *c, bool all)
 	c->pools_dirty = false;
 }
 
-static bool refused(const struct controller *c, const char *name)
+static const char *why_refused(const struct controller *c, const char *name)
 {
 	struct cluster_pool p;
 
 	for (size_t at = 0; cluster_pool_at(c->o.cluster, at, &p); at++)
 		if (!strcmp(p.name, name))
 			return p.refused;
-	return false;
+	return NULL;
 }
 
 static void look_at_pool(struct controller *c, struct controller_item *i)
@@ -100,13 +109,14 @@ static void look_at_pool(struct controller *c, struct controller_item *i)
 	const struct weft_object *obj = cluster_get(c->o.cluster, WEFT_IPPOOL, name);
 
 	if (obj) {
-		put_pool(c, obj, refused(c, name));
+		put_pool(c, obj, why_refused(c, name));
 	} else {
 		lb_del_pool(c->lb, name);
-		i->refused = false;
+		controller_note_refused(i, NULL);
 	}
-	if (i->has_status && (!obj || obj->ippool.use != WEFT_USE_LOADBALANCER))
+	if (i->retell || (i->has_status && (!obj || obj->ippool.use != WEFT_USE_LOADBALANCER)))
 		controller_write(c, WEFT_IPPOOL, name);
+	i->retell = false;
 }
 
 static void look_at_service(struct controller *c, struct controller_item *i)
@@ -118,13 +128,13 @@ static void look_at_service(struct controller *c, struct controller_item *i)
 	i->retell = false;
 	if (services_get(c->o.services, item_key(i), &view)) {
 		lb_put_service(c->lb, view.obj, view.ingress, view.n_ingress);
-		if (retell && (i->has_status || controller_has_problem(c, item_key(i))))
+		if (retell && (i->has_status || i->invalid || controller_has_problem(c, item_key(i))))
 			controller_write(c, WEFT_SERVICE, item_key(i));
 		return;
 	}
 	lb_del_service(c->lb, item_key(i));
 	/* A status that is there before its Service is left alone: somebody restores a backup. */
-	if (i->gone && i->has_status)
+	if (i->invalid || (i->has_status && (i->gone || retell)))
 		controller_write(c, WEFT_SERVICE, item_key(i));
 }
 
@@ -144,8 +154,10 @@ static void look_at(struct controller *c, struct controller_item *i)
 		look_at_service(c, i);
 	else if (i->kind == WEFT_IPPOOL)
 		look_at_pool(c, i);
-	else
+	else if (i->kind == WEFT_NAMESPACE)
 		look_at_namespace(c, i);
+	else if (i->invalid || i->has_status)
+		controller_write(c, i->kind, item_key(i));
 }
 
 static void forget_dirty(struct controller *c, struct controller_item *i)
@@ -192,6 +204,27 @@ static bool put_service(void *ctx, const struct services_view *view)
 	return false;
 }
 
+/* Is there a condition of an earlier reign in its status that is not true any more? The source knows. */
+static bool take_stock(void *ctx, const struct weft_object *obj)
+{
+	struct controller *c = ctx;
+	struct controller_item *i = controller_item(c, obj->kind, obj->meta.name);
+
+	if (obj->kind != WEFT_IPPOOL || obj->ippool.use != WEFT_USE_LOADBALANCER)
+		controller_write(c, obj->kind, obj->meta.name);
+	else
+		controller_item_drop_if_unused(i);
+	return false;
+}
+
+static void tell_invalid(struct controller *c)
+{
+	struct controller_item *i;
+
+	DL_FOREACH2(c->invalid, i, next_invalid)
+	controller_write(c, i->kind, item_key(i));
+}
+
 static bool put_namespace(void *ctx, const struct weft_object *obj)
 {
 	struct controller *c = ctx;
@@ -221,6 +254,10 @@ static void begin(struct controller *c)
 	services_each(c->o.services, put_service, c);
 	lb_ready(c->lb);
 	remove_orphans(c);
+	for (int kind = WEFT_IPPOOL; kind < WEFT_KIND_COUNT; kind++)
+		if (weft_kind_has_status((enum weft_kind)kind))
+			cluster_each(c->o.cluster, (enum weft_kind)kind, take_stock, c);
+	tell_invalid(c);
 	controller_write_all(c);
 }
 
@@ -233,7 +270,8 @@ static void end(struct controller *c)
 	HASH_ITER (hh, c->items, i, next) {
 		if (i->dirty)
 			forget_dirty(c, i);
-		i->failed = i->refused = false;
+		i->failed = false;
+		controller_note_refused(i, NULL);
 		controller_item_drop_if_unused(i);
 	}
 	c->failing = 0;
@@ -279,7 +317,7 @@ static void stand(struct controller *c)
 
 /* --- events --- */
 
-static void mark(struct controller *c, struct controller_item *i)
+void controller_mark(struct controller *c, struct controller_item *i)
 {
 	if (c->leading && !i->dirty) {
 		i->dirty = true;
@@ -298,7 +336,7 @@ static void note(struct controller *c, const struct weft_event *ev)
 		i->has_status = there;
 	else
 		i->gone = !there;
-	mark(c, i);
+	controller_mark(c, i);
 	controller_item_drop_if_unused(i);
 }
 
@@ -309,8 +347,10 @@ void controller_on_event(struct controller *c, const struct weft_event *ev)
 		stand(c);
 		return;
 	}
-	if (ev->type != WEFT_EV_UPSERT && ev->type != WEFT_EV_DELETE)
+	if (ev->type == WEFT_EV_INVALID) {
+		controller_note_invalid(c, ev);
 		return;
+	}
 	if (ev->kind == WEFT_SERVICE || ev->kind == WEFT_SERVICESTATUS || ev->kind == WEFT_NAMESPACE ||
 	    ev->kind == WEFT_IPPOOL)
 		note(c, ev);
@@ -326,7 +366,7 @@ void controller_retell(struct controller *c, const char *key)
 	struct controller_item *i = controller_item(c, WEFT_SERVICE, key);
 
 	i->retell = c->leading;
-	mark(c, i);
+	controller_mark(c, i);
 	controller_item_drop_if_unused(i);
 }
 

@@ -31,7 +31,11 @@ struct cJSON;
 
 /* Another: False while a Service, or a part of it, is not served as it is written. */
 #define CONTROLLER_SERVED "weft.dev/Served"
-#define CONTROLLER_TEXT   1024
+
+/* In the status of weft's own objects, there and False as long as weft refuses the object. */
+#define CONTROLLER_ACCEPTED "weft.dev/Accepted"
+
+#define CONTROLLER_TEXT 1024
 
 struct controller_options {
 	uv_loop_t *loop;

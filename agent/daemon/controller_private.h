@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Inside the controller: controller.c (the reign, what changed) and controller_status.c (what is written).
+ * Inside the controller: controller.c (the reign, what changed), controller_refused.c (what is wrong with
+ * objects) and controller_status.c (what is written).
  */
 #ifndef AGENT_DAEMON_CONTROLLER_PRIVATE_H
 #define AGENT_DAEMON_CONTROLLER_PRIVATE_H
@@ -13,7 +14,7 @@
 
 #include "ipam/lb.h"
 
-/* What is known of one Service, IPPool or Namespace; dropped when there is nothing. */
+/* What is known of one Service, Namespace, or object of weft's own; dropped when there is nothing. */
 struct controller_item {
 	UT_hash_handle hh;
 	struct controller *c;
@@ -24,17 +25,19 @@ struct controller_item {
 	bool retell;                         /* write its status again */
 	bool gone;                           /* its Service was there and is not any more */
 	bool has_status;                     /* of ours: written, or on its way */
-	bool refused;                        /* a pool that the rules between pools refuse */
-	unsigned writes;                     /* under way */
-	bool failed;                         /* the last one did */
-	char *told;                          /* the problem of it that people were told; NULL = none */
+	char *refused;         /* why the rules between pools refuse this one; NULL = they don't */
+	char *invalid, *scope; /* what is malformed in it, and the report it is from; NULL = nothing */
+	struct controller_item *prev_invalid, *next_invalid;
+	unsigned writes; /* under way */
+	bool failed;     /* the last one did */
+	char *told;      /* the problem of it that people were told; NULL = none */
 };
 
 struct controller {
 	struct controller_options o;
 	char *identity;
 	struct keyhash hash;
-	struct controller_item *items, *dirty;
+	struct controller_item *items, *dirty, *invalid;
 	bool pools_dirty; /* which of them are refused may have changed */
 	bool synced, standing, leading;
 	struct lb *lb; /* while it leads */
@@ -51,6 +54,14 @@ static inline const char *item_key(const struct controller_item *i)
 
 struct controller_item *controller_item(struct controller *c, enum weft_kind kind, const char *key);
 void controller_item_drop_if_unused(struct controller_item *i);
+
+void controller_mark(struct controller *c, struct controller_item *i);
+
+/* controller_refused.c: an INVALID event; what the rules between pools say of one (NULL = nothing), true:
+ * that is new. */
+void controller_note_invalid(struct controller *c, const struct weft_event *ev);
+bool controller_note_refused(struct controller_item *i, const char *why);
+void controller_forget_refused(struct controller_item *i);
 
 /* Has the Service a problem to be told? */
 bool controller_has_problem(const struct controller *c, const char *key);

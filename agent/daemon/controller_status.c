@@ -71,21 +71,39 @@ static void tell_people(struct controller_item *i, const char *text)
 }
 
 /* NULL: there is nothing to say of it. */
-static cJSON *service_status(struct controller *c, const char *key)
+static cJSON *service_status(struct controller_item *i)
 {
+	struct controller *c = i->c;
 	char text[CONTROLLER_TEXT];
 	struct lb_service s;
-	bool balanced = lb_get(c->lb, key, &s) && s.state != LB_NONE;
+	bool balanced = lb_get(c->lb, item_key(i), &s) && s.state != LB_NONE;
 	cJSON *out;
 
-	tell_people(controller_item(c, WEFT_SERVICE, key), problem(c, key, text));
-	if (!text[0] && !balanced)
+	problem(c, item_key(i), text);
+	tell_people(i, i->invalid ? i->invalid : text);
+	if (!text[0] && !balanced && !i->invalid)
 		return NULL;
 	out = cJSON_CreateObject();
 	if (balanced)
 		add_ingress(out, &s);
-	if (text[0])
+	if (text[0] && !i->invalid)
 		add_condition(out, CONTROLLER_SERVED, false, "NotAsWritten", text);
+	if (i->invalid)
+		add_condition(out, CONTROLLER_SERVED, false, "Invalid", i->invalid);
+	return out;
+}
+
+/* What is there already, and that the object is refused; NULL: neither. */
+static cJSON *add_refusal(cJSON *out, const struct controller_item *i)
+{
+	if (!out && !i->invalid && !i->refused)
+		return NULL;
+	if (!out)
+		out = cJSON_CreateObject();
+	if (i->invalid)
+		add_condition(out, CONTROLLER_ACCEPTED, false, "Invalid", i->invalid);
+	else if (i->refused)
+		add_condition(out, CONTROLLER_ACCEPTED, false, "Refused", i->refused);
 	return out;
 }
 
@@ -192,9 +210,11 @@ void controller_write(struct controller *c, enum weft_kind kind, const char *key
 	cJSON *status = NULL;
 
 	if (kind == WEFT_SERVICE)
-		status = service_status(c, key);
+		status = service_status(i);
 	else if (kind == WEFT_IPPOOL && find_pool(c->lb, key, &p))
-		status = pool_status(&p);
+		status = add_refusal(pool_status(&p), i);
+	else
+		status = add_refusal(NULL, i);
 	write_item(i, status);
 }
 
@@ -206,7 +226,8 @@ void controller_write_all(struct controller *c)
 	while (lb_next(c->lb, &s))
 		controller_write(c, WEFT_SERVICE, s.key);
 	while (lb_next_pool(c->lb, &p))
-		write_item(controller_item(c, WEFT_IPPOOL, p.name), pool_status(&p));
+		write_item(controller_item(c, WEFT_IPPOOL, p.name),
+		           add_refusal(pool_status(&p), controller_item(c, WEFT_IPPOOL, p.name)));
 }
 
 void controller_retry(struct controller *c)

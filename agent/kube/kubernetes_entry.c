@@ -155,6 +155,7 @@ static void report(struct kubernetes_collection *c, struct kubernetes_entry *e, 
 	kubernetes_object_path(c, e->key, path);
 	weft_text_clean(path);
 	kubernetes_tell(c->k, &(struct weft_event){.type = WEFT_EV_INVALID,
+	                                           .kind = c->kind,
 	                                           .key = e->key,
 	                                           .scope = path,
 	                                           .where = path,
@@ -200,7 +201,7 @@ static void note(struct kubernetes_collection *c, struct kubernetes_entry *e, co
 	if (c->kind == WEFT_IPPOOL)
 		note_pool(c->k, e,
 		          obj->ippool.use == WEFT_USE_LOADBALANCER && obj->ippool.namespace_selector.n_reqs);
-	if (!c->k->controller || (c->kind != WEFT_SERVICE && c->kind != WEFT_IPPOOL))
+	if (!c->k->controller || !weft_kind_has_status(c->kind))
 		return;
 	e->status = kubernetes_status_hash(c->k, c->kind, status);
 	if (e->written == e->seen)

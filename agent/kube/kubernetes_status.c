@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Statuses of Services and IPPools.
+ * Statuses of Services and of weft's own objects.
  *
  * Of one object one write is under way at a time; what comes meanwhile waits, and only the last of it is
  * written. Each caller hears how the write that covers its status ended.
@@ -289,7 +289,7 @@ void kubernetes_put_status(struct weft_source *s, enum weft_kind kind, const cha
 	struct kubernetes_status *w;
 	bool idle;
 
-	if ((kind != WEFT_SERVICE && kind != WEFT_IPPOOL) || !kubernetes_collection_of(k, kind, key)) {
+	if (!weft_kind_has_status(kind) || !kubernetes_collection_of(k, kind, key)) {
 		weft_err_set(&err, EINVAL, "objects of kind %s have no status here", weft_kind_name(kind));
 		done(ctx, &err);
 		return;

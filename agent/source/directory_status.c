@@ -218,7 +218,7 @@ static int name_file(enum weft_kind kind, const char *key, struct weft_status_wr
 
 	namespace[0] = '\0';
 	*name = slash ? slash + 1 : key;
-	if (!service && kind != WEFT_IPPOOL)
+	if (!weft_kind_has_status(kind))
 		return weft_err_set(err, EINVAL, "objects of kind %s have no status here",
 		                    weft_kind_name(kind));
 	if (slash && slash - key <= WEFT_NAME_MAX)
@@ -226,8 +226,10 @@ static int name_file(enum weft_kind kind, const char *key, struct weft_status_wr
 	if (service != (slash != NULL) || !weft_name_valid(*name) || (service && !weft_name_valid(namespace)))
 		return weft_err_set(err, EINVAL, "\"%.100s\" is not the key of a %s", key,
 		                    weft_kind_name(kind));
-	snprintf(w->file, sizeof(w->file), WEFT_STATUS_FOLDER "/%s%s%s%s.yaml",
-	         service ? "service." : "ippool.", namespace, service ? "_" : "", *name);
+	snprintf(w->file, sizeof(w->file), WEFT_STATUS_FOLDER "/%s.%s%s%s.yaml", weft_kind_name(kind),
+	         namespace, service ? "_" : "", *name);
+	for (char *p = w->file; *p && *p != '.'; p++)
+		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
 	return 0;
 }
 

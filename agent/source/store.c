@@ -18,6 +18,7 @@
 #define MAX_REPORTS 50 /* of one file; the rest would say the same */
 
 struct report {
+	enum weft_kind kind; /* with a key */
 	char key[WEFT_KEY_MAX];
 	char *where, *text;
 };
@@ -80,8 +81,9 @@ static void tell(struct weft_store *store, const struct weft_event *ev)
 		weft_object_free(ev->obj);
 }
 
-__attribute__((format(printf, 4, 5))) static void report(struct reading *rd, const char *key, unsigned line,
-                                                         const char *fmt, ...)
+/* got: what is known of the object, NULL = it is about the file. */
+__attribute__((format(printf, 4, 5))) static void report(struct reading *rd, const struct weft_decoded *got,
+                                                         unsigned line, const char *fmt, ...)
 {
 	struct report *rep = &rd->reports[rd->n_reports];
 	weft_auto(weft_buf_free) struct weft_buf where = {0}, text = {0};
@@ -98,7 +100,8 @@ __attribute__((format(printf, 4, 5))) static void report(struct reading *rd, con
 	weft_buf_str(&text, sentence);
 	rep->where = weft_buf_take(&where);
 	rep->text = weft_buf_take(&text);
-	snprintf(rep->key, sizeof(rep->key), "%s", key ? key : "");
+	rep->kind = got ? got->kind : WEFT_KIND_COUNT;
+	snprintf(rep->key, sizeof(rep->key), "%s", got && got->kind != WEFT_KIND_COUNT ? got->key : "");
 	if (rep->where && rep->text) {
 		weft_text_clean(rep->where); /* a file name can hold anything */
 		rd->n_reports++;
@@ -190,10 +193,10 @@ static void take_object(struct reading *rd, struct weft_decoded *got, unsigned l
 	if (entry && !item)
 		item = add_item(rd->store, rd->file, entry);
 	if (!item) {
-		report(rd, got->key, line, "out of memory");
+		report(rd, got, line, "out of memory");
 		rd->anonymous = true;
 	} else if (item->generation == rd->file->generation) {
-		report(rd, got->key, line, "%s/%s appears twice in this file; the first one counts",
+		report(rd, got, line, "%s/%s appears twice in this file; the first one counts",
 		       weft_kind_name(got->kind), got->key);
 	} else {
 		item->generation = rd->file->generation;
@@ -201,8 +204,8 @@ static void take_object(struct reading *rd, struct weft_decoded *got, unsigned l
 			deliver(rd->store, entry, WEFT_TAKE_PTR(got->obj));
 			return;
 		}
-		report(rd, got->key, line, "%s/%s is in %s too, and that one counts",
-		       weft_kind_name(got->kind), got->key, entry->items->file->name);
+		report(rd, got, line, "%s/%s is in %s too, and that one counts", weft_kind_name(got->kind),
+		       got->key, entry->items->file->name);
 	}
 	weft_object_free(got->obj);
 }
@@ -230,7 +233,7 @@ static void read_object(struct reading *rd, const cJSON *json)
 
 	if (weft_decode(json, &got, &err) < 0) {
 		line = weft_yaml_line(rd->doc, got.at ? got.at : json);
-		report(rd, got.key, line, "%s", err.text);
+		report(rd, &got, line, "%s", err.text);
 		keep_former(rd, &got);
 		return;
 	}
@@ -309,6 +312,7 @@ static void send_reports(struct reading *rd)
 	take_back(rd->store, file);
 	for (size_t i = 0; i < rd->n_reports; i++)
 		tell(rd->store, &(struct weft_event){.type = WEFT_EV_INVALID,
+		                                     .kind = rd->reports[i].kind,
 		                                     .key = *rd->reports[i].key ? rd->reports[i].key : NULL,
 		                                     .scope = file->name,
 		                                     .where = rd->reports[i].where,

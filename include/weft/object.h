@@ -38,6 +38,8 @@ enum weft_kind {
 const char *weft_kind_name(enum weft_kind kind);
 const char *weft_kind_api(enum weft_kind kind);
 bool weft_kind_namespaced(enum weft_kind kind);
+/* May the controller write a status of such an object? */
+bool weft_kind_has_status(enum weft_kind kind);
 
 struct weft_label {
 	char *key, *value;

@@ -23,7 +23,7 @@ enum weft_event_type { WEFT_EV_UPSERT, WEFT_EV_DELETE, WEFT_EV_SYNCED, WEFT_EV_I
 
 struct weft_event {
 	enum weft_event_type type;
-	enum weft_kind kind;     /* UPSERT, DELETE */
+	enum weft_kind kind;     /* UPSERT, DELETE; INVALID where the key is known */
 	const char *key;         /* UPSERT, DELETE; INVALID where known, else NULL */
 	struct weft_object *obj; /* UPSERT: ownership passes to the sink */
 	const char *

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "agent/ctl/ctl.h"
+#include "agent/daemon/controller.h"
 #include "agent/daemon/controlling.h"
 #include "agent/daemon/lock.h"
 #include "tests/unit/tmpdir.h"
@@ -28,6 +29,11 @@
 	"---\napiVersion: v1\nkind: Service\nmetadata: {name: " name ", namespace: shop}\nspec:\n" \
 	"  {type: LoadBalancer, clusterIPs: [" ip "], ports: [{port: 80}]}\n"
 
+#define BAD_POOL "apiVersion: weft.dev/v1alpha1\nkind: IPPool\nmetadata: {name: bad}\nspec: {cidr: 7}\n"
+#define BAD_PEER(asn)                                                            \
+	"apiVersion: weft.dev/v1alpha1\nkind: BGPPeer\nmetadata: {name: tor1}\n" \
+	"spec: {address: 10.1.1.1, asNumber: " asn "}\n"
+
 struct bed {
 	char dir[TMPDIR_SIZE];
 	struct weft_config cfg;
@@ -35,7 +41,7 @@ struct bed {
 	struct controlling *c;
 	uv_timer_t poll;
 	unsigned polls;
-	const char *file; /* until it is there */
+	const char *file, *text; /* until it is there, with this text; NULL: until it is gone */
 };
 
 static int setup(void **state)
@@ -83,29 +89,43 @@ static void put(struct bed *b, const char *name, const char *text)
 	assert_int_equal(weft_file_replace(path, text, strlen(text), 0644, &err), 0);
 }
 
-static void on_poll(uv_timer_t *t)
+static int unlink_of(const struct bed *b, const char *name)
 {
-	struct bed *b = t->data;
 	char path[256];
 
-	snprintf(path, sizeof(path), "%s/data/%s", b->dir, b->file);
-	if (access(path, F_OK) == 0 || ++b->polls == 2000)
-		uv_stop(&b->loop);
+	snprintf(path, sizeof(path), "%s/data/%s", b->dir, name);
+	return unlink(path);
 }
 
-static char *wait_for(struct bed *b, const char *file)
+static char *read_file(const struct bed *b, const char *file)
 {
 	char path[256], *text = NULL;
 	struct weft_err err = WEFT_ERR_INIT;
 	size_t len = 0;
 
+	snprintf(path, sizeof(path), "%s/data/%s", b->dir, file);
+	return weft_file_read(path, 1 << 20, &text, &len, &err) == 0 ? text : NULL;
+}
+
+static void on_poll(uv_timer_t *t)
+{
+	struct bed *b = t->data;
+	weft_autofree char *is = read_file(b, b->file);
+
+	if (b->text ? is && strstr(is, b->text) : !is)
+		uv_stop(&b->loop);
+	else if (++b->polls == 4000)
+		fail_msg("%s never says \"%s\": %s", b->file, b->text ? b->text : "(nothing)", is ? is : "");
+}
+
+static void wait_for(struct bed *b, const char *file, const char *text)
+{
 	b->file = file;
+	b->text = text;
+	b->polls = 0;
 	uv_timer_start(&b->poll, on_poll, 0, 5);
 	uv_run(&b->loop, UV_RUN_DEFAULT);
 	uv_timer_stop(&b->poll);
-	snprintf(path, sizeof(path), "%s/data/%s", b->dir, file);
-	assert_int_equal(weft_file_read(path, 1 << 20, &text, &len, &err), 0);
-	return text;
 }
 
 /* weftctl's side, which blocks. */
@@ -172,12 +192,10 @@ static void it_assigns_and_touches_no_kernel(void **state)
 {
 	struct bed *b = *state;
 	struct weft_err err = WEFT_ERR_INIT;
-	weft_autofree char *text = NULL;
 
 	put(b, "a.yaml", POOL SERVICE("web", "10.96.0.7"));
 	assert_int_equal(controlling_open(&b->cfg, &b->loop, &b->c, &err), 0);
-	text = wait_for(b, "status/service.shop_web.yaml");
-	assert_non_null(strstr(text, "192.0.2.10"));
+	wait_for(b, "status/service.shop_web.yaml", "192.0.2.10");
 	for (int fd = 0; fd < 256; fd++)
 		assert_int_not_equal(family_of(fd), AF_NETLINK);
 }
@@ -192,7 +210,7 @@ static void status_tells_what_it_does_and_what_is_wrong(void **state)
 	put(b, "b.yaml",
 	    "apiVersion: weft.dev/v1alpha1\nkind: IPPool\nmetadata: {name: bad}\nspec: {cidr: 7}\n");
 	assert_int_equal(controlling_open(&b->cfg, &b->loop, &b->c, &err), 0);
-	free(wait_for(b, "status/service.shop_c.yaml"));
+	wait_for(b, "status/service.shop_c.yaml", "PoolExhausted");
 	status = status_of(b);
 	assert_string_equal(cJSON_GetStringValue(ctl_get(status, "node")), "c1");
 	assert_true(cJSON_IsTrue(ctl_get(status, "controller.leading")));
@@ -207,6 +225,44 @@ static void status_tells_what_it_does_and_what_is_wrong(void **state)
 	}
 	assert_true(has_problem(status, "IPPool bad"));
 	cJSON_Delete(status);
+}
+
+/* The object's own status says that it is refused, and why, and no longer than that. */
+static void what_is_refused_says_so(void **state)
+{
+	struct bed *b = *state;
+	struct weft_err err = WEFT_ERR_INIT;
+
+	put(b, "a.yaml", POOL);
+	put(b, "b.yaml", BAD_POOL);
+	put(b, "c.yaml", BAD_PEER("0"));
+	assert_int_equal(controlling_open(&b->cfg, &b->loop, &b->c, &err), 0);
+	wait_for(b, "status/ippool.bad.yaml", "spec.cidr: must be a string");
+	wait_for(b, "status/bgppeer.tor1.yaml", "RFC 7607");
+	put(b, "b.yaml",
+	    "apiVersion: weft.dev/v1alpha1\nkind: IPPool\nmetadata: {name: bad}\n"
+	    "spec: {cidr: 192.0.2.0/24}\n");
+	put(b, "c.yaml", BAD_PEER("65001"));
+	wait_for(b, "status/bgppeer.tor1.yaml", NULL);
+	wait_for(b, "status/ippool.bad.yaml", "reason: \"Refused\"");
+	assert_int_equal(unlink_of(b, "a.yaml"), 0);
+	wait_for(b, "status/ippool.bad.yaml", NULL);
+}
+
+static void a_later_reign_takes_back_what_is_not_true_any_more(void **state)
+{
+	struct bed *b = *state;
+	struct weft_err err = WEFT_ERR_INIT;
+
+	put(b, "c.yaml", BAD_PEER("0"));
+	assert_int_equal(controlling_open(&b->cfg, &b->loop, &b->c, &err), 0);
+	wait_for(b, "status/bgppeer.tor1.yaml", CONTROLLER_ACCEPTED);
+	controlling_close(b->c);
+	uv_run(&b->loop, UV_RUN_DEFAULT);
+	controlling_free(b->c);
+	put(b, "c.yaml", BAD_PEER("65001"));
+	assert_int_equal(controlling_open(&b->cfg, &b->loop, &b->c, &err), 0);
+	wait_for(b, "status/bgppeer.tor1.yaml", NULL);
 }
 
 static void a_second_one_on_the_same_state_folder_is_refused(void **state)
@@ -240,6 +296,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test_setup_teardown(it_assigns_and_touches_no_kernel, setup, teardown),
 	        cmocka_unit_test_setup_teardown(status_tells_what_it_does_and_what_is_wrong, setup, teardown),
+	        cmocka_unit_test_setup_teardown(what_is_refused_says_so, setup, teardown),
+	        cmocka_unit_test_setup_teardown(a_later_reign_takes_back_what_is_not_true_any_more, setup,
+	                                        teardown),
 	        cmocka_unit_test_setup_teardown(a_second_one_on_the_same_state_folder_is_refused, setup,
 	                                        teardown),
 	};
