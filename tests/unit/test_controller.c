@@ -458,9 +458,9 @@ static void refused_pools_give_nothing_new(void **state)
 	expect(b, "Service x/a 10.1.0.0 Assigned\nIPPool p 1/256/0");
 	have(b, node("n", "10.1.0.7", NULL)); /* a node's address lies in it */
 	have(b, lb_service("x/b", "4"));
-	expect(b, "Service x/b PoolDisabled");
+	expect(b, "IPPool p 1/256/0\nService x/b PoolDisabled"); /* its status says that it is refused */
 	gone(b, WEFT_NODE, "n");
-	expect(b, "Service x/b 10.1.0.1 Assigned\nIPPool p 2/256/0");
+	expect(b, "IPPool p 2/256/0\nService x/b 10.1.0.1 Assigned\nIPPool p 2/256/0");
 }
 
 static void namespaces_count(void **state)
