@@ -160,18 +160,19 @@ static void deleted_while_they_are_put_off(void **state)
 	assert_string_equal(flows(), "");
 }
 
-/* S18: pods and this node reach the cluster's endpoints behind the same address. */
+/* S18: pods and this node reach the cluster's endpoints behind the same address; .2 has ready without
+ * serving, as publishNotReadyAddresses makes it. */
 static void of_external_policy_local(void **state)
 {
 	struct bed *b = *state;
 
 	begin(b, "type=LoadBalancer " DNS " lb=192.0.2.1 etp=Local",
-	      "10.244.0.1@a 10.244.0.2@b 10.244.0.3@b");
+	      "10.244.0.1@a 10.244.0.2@b/r 10.244.0.3@b");
 	b->conntrack.n = 0;
 	has_flow(b, "192.0.2.1", 53, "10.244.0.1", 5353);
 	has_flow(b, "192.0.2.1", 53, "10.244.0.2", 5353);
 	has_flow(b, "192.0.2.1", 53, "10.244.0.3", 5353);
-	dns(b, "10.244.0.1@a 10.244.0.2@b");
+	dns(b, "10.244.0.1@a 10.244.0.2@b/r");
 	turn(b);
 	assert_string_equal(flows(), "flows\nflows - 10.244.0.3:5353\n");
 }
