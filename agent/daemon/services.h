@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Services on this node: from dirty Services to IPVS, nftables, routes, announcements and health listeners,
- *in an order that no packet can fall through.
+ * in an order that no packet can fall through.
  *
  *	source --event--> agent/state/services --dirty keys--> serving_plan(): agent/plan/services, claims
  *	    -> wants in nft, ipvs, health;  VIPs whose route or announcement may follow
- *	serving_apply(): withdrawals -> nft -> IPVS -> what nft no longer needs -> local routes ->
- *announcements
+ *	serving_withdraw(), nft_apply(), then serving_apply(): IPVS -> what nft no longer needs ->
+ *	    local routes -> announcements
  *
- * A VIP gets its local route when nftables and IPVS hold its services, and is announced when that route is in
- *the kernel and IPVS has been read back. What goes away goes in reverse. Nothing here walks all Services but
- *a change that all of them depend on (our addresses, zone, service CIDRs, BGPAdvertisements).
+ * A VIP gets its local route when nftables and IPVS hold its services, and is announced when that route is
+ * in the kernel and IPVS has been read back; a service CIDR likewise, when all Services are there. What goes
+ * away goes in reverse. Nothing here walks all Services but a change that all of them depend on (our
+ * addresses, zone, service CIDRs, BGPAdvertisements).
  *
  * Two Services that claim the same address, protocol and port: the first one has it, the other is told, and
- *gets it when the first lets go.
+ * gets it when the first lets go.
  */
 #ifndef AGENT_DAEMON_SERVICES_H
 #define AGENT_DAEMON_SERVICES_H
