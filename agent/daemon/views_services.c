@@ -232,6 +232,19 @@ static bool each_service(void *ctx, const struct services_view *view)
 
 /* --- one Service --- */
 
+static const char *why_not_announced(const struct shown *s, const struct svc_vip *vip)
+{
+	if (vip->why_not)
+		return vip->why_not;
+	for (size_t i = 0; i < s->plan.n_virtuals; i++) {
+		const struct svc_virtual_key *key = &s->plan.virtuals[i].key;
+
+		if (!key->fwmark && !weft_addr_cmp(&key->addr, &vip->addr) && !taken_by(s, key))
+			return "it waits for the dataplane";
+	}
+	return "other Services have its ports";
+}
+
 static void add_page_vips(const struct shown *s, cJSON *root)
 {
 	static const char *const kinds[] = {"ClusterIP", "ExternalIP", "LoadBalancer"};
@@ -247,8 +260,7 @@ static void add_page_vips(const struct shown *s, cJSON *root)
 		cJSON_AddStringToObject(item, "route", serving_route_state(s->v->serving, &vip->addr));
 		cJSON_AddBoolToObject(item, "advertised", announced);
 		if (!announced)
-			cJSON_AddStringToObject(item, "why",
-			                        vip->why_not ? vip->why_not : "it waits for the dataplane");
+			cJSON_AddStringToObject(item, "why", why_not_announced(s, vip));
 		cJSON_AddItemToArray(list, item);
 	}
 }

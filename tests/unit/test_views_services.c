@@ -72,6 +72,16 @@ static void states_say_what_is_wrong(void **state)
 	EXPECT("{}", "\"endpoints\":{\"used\":0,\"known\":1},\"state\":\"no-endpoints\"}");
 }
 
+static void why_a_vip_is_not_announced(void **state)
+{
+	(void)state;
+	bed_put(&bed, LB, "8080/TCP", "10.244.0.1@a");
+	announced = false;
+	EXPECT(ONE, "\"why\":\"it waits for the dataplane\"");
+	holder = "other/svc";
+	EXPECT(ONE, "\"why\":\"other Services have its ports\"");
+}
+
 static void one_has_wanted_beside_kernel(void **state)
 {
 	(void)state;
@@ -124,9 +134,9 @@ static void bad_requests_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        TEST(list_has_one_row_per_service), TEST(states_say_what_is_wrong),
-	        TEST(one_has_wanted_beside_kernel), TEST(virtuals_stand_below_their_port),
-	        TEST(bad_requests_are_refused),
+	        TEST(list_has_one_row_per_service),    TEST(states_say_what_is_wrong),
+	        TEST(why_a_vip_is_not_announced),      TEST(one_has_wanted_beside_kernel),
+	        TEST(virtuals_stand_below_their_port), TEST(bad_requests_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
