@@ -79,7 +79,7 @@ static void add_text(struct weft_buf *out, const char *text)
 
 static void write_conditions(const cJSON *status, struct weft_buf *out)
 {
-	const cJSON *own[MAX_OWN], *c;
+	const cJSON *own[MAX_OWN] = {NULL}, *c;
 	size_t n = 0;
 
 	cJSON_ArrayForEach (c, get(status, "conditions"))
@@ -113,7 +113,7 @@ static int by_key(const void *a, const void *b)
 
 static void write_figures(const cJSON *status, struct weft_buf *out)
 {
-	const cJSON *own[MAX_OWN], *item;
+	const cJSON *own[MAX_OWN] = {NULL}, *item;
 	size_t n = 0;
 
 	cJSON_ArrayForEach (item, status)

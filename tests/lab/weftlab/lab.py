@@ -13,6 +13,7 @@ import time
 from .addresses import HasAddresses, first_ip
 from .check import LabError, wait_until
 from .daemon import Daemon, forget
+from .kube import KubeStore
 from .node import TOP, Datastore, Node, weft
 from .ns import Netns
 from .probe import LossProbe, TcpStream
@@ -24,6 +25,7 @@ from .traffic import Servers
 RUN = "/run/lab"
 # Loaded before anything starts: a module brings sysctls with it, and a comparison of before and after shows them.
 MODULES = ("ip_vs", "ip_vs_rr", "nf_conntrack", "nft_ct", "nft_chain_nat", "nft_fib_inet", "nft_reject_inet", "sctp")
+API_LINKS = {4: "192.0.2.2/31", 6: "fd00:c::2/127"}  # of the host `api` and the spine
 _open: list["Lab"] = []
 _loaded: list[bool] = []
 
@@ -88,17 +90,22 @@ class Lab:
     pools      False: no IPPool objects (a test makes its own)
     services   service CIDRs in every weft.yaml; a dictionary adds keys to its `services`
     objects    more objects for the datastore before weftd starts
-    weft       more keys for every weft.yaml: {"ipam": {"cooldown": "1s"}}"""
+    weft       more keys for every weft.yaml: {"ipam": {"cooldown": "1s"}}
+    datastore  "directory", or "kubernetes": a test API server on a host `api`; $LAB_DATASTORE is the default
+    version    the API server's"""
 
     saved: set[str] = set()  # where logs have been copied to
 
     def __init__(self, topology: str = "racks", profile: str = "fast", agents: bool = True, ipip: str = "Fallback",
                  password: str | None = None, bfd_ms: int = 500, pools: bool = True, services=False,
-                 objects=(), weft=None):
+                 objects=(), weft=None, datastore=None, version: str = "1.36"):
         if os.geteuid() != 0 or not os.environ.get("LAB_INSIDE"):
             raise LabError("a lab needs the lab machine: tests/lab/vm -- COMMAND")
         self.topology = Topology(topology)
         self.families = self.topology.families()
+        self.kubernetes = (datastore or os.environ.get("LAB_DATASTORE") or "directory") == "kubernetes"
+        if self.kubernetes:
+            self.topology.add_host("api", [API_LINKS[family] for family in self.families])
         self.profile, self.graceful, self.agents = profile, profile == "graceful", agents
         self.ipip, self.password, self.pools = ipip, password, pools
         self.weft_options = dict(weft or {})
@@ -117,7 +124,8 @@ class Lab:
         shutil.copy(f"{TOP}/deploy/rt_protos.d/weft.conf", "/etc/iproute2/rt_protos.d/")
         _open.append(self)
         self.style = Style(self.graceful, bfd_ms, password)
-        self.datastore = Datastore(f"{self.directory}/datastore")
+        store = f"{self.directory}/datastore"
+        self.datastore = KubeStore(self, store, version) if self.kubernetes else Datastore(store)
         self.namespaces: dict[str, Netns] = {}
         self.routers: dict[str, Router] = {}
         self.nodes: dict[str, Node] = {}
@@ -186,6 +194,10 @@ class Lab:
         _Cabler(self).run()
         for router in self.routers.values():
             router.configure()
+        if self.kubernetes:
+            api = self.hosts["api"]
+            self.datastore.start(api.ns, [api.ip(family) for family in self.families],
+                                 [CIDRS[family] for family in self.families])
         self.datastore.put(*self._objects(), *self.objects)
 
     def start(self):
@@ -264,6 +276,7 @@ class Lab:
         for node in self.nodes.values():
             for pod in list(node.pods):
                 pod.ns.delete()
+        self.datastore.close()
         for ns in self.namespaces.values():
             ns.delete()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -355,7 +368,7 @@ class Lab:
         found.append(weft("BGPConfig", "default"))
         if self.password:
             found.append({"apiVersion": "v1", "kind": "Secret",
-                          "metadata": {"name": "bgp", "namespace": "kube-system"},
+                          "metadata": {"name": "weft-bgp", "namespace": "kube-system"},
                           "stringData": {"password": self.password}})
         return found + list(self._peers())
 
@@ -377,7 +390,7 @@ class Lab:
             spec = {"nodeSelector": {"matchLabels": labels}, "address": str(address), "asNumber": router.spec.asn,
                     "description": f"{router.name} for {subject}"}
             if self.password:
-                spec["password"] = {"secretKeyRef": {"name": "bgp", "key": "password"}}
+                spec["password"] = {"secretKeyRef": {"name": "weft-bgp", "key": "password"}}
             yield weft("BGPPeer", f"{router.name}-{subject}-v{address.version}", **spec)
 
 

@@ -99,7 +99,7 @@ class Node(HasAddresses):
 
     def config(self) -> dict:
         return {"nodeName": self.name,
-                "datastore": {"kind": "directory", "path": self.lab.datastore.path},
+                "datastore": self.lab.datastore.config(),
                 "stateDir": f"{self.directory}/state", "runDir": f"{self.directory}/run",
                 "bird": {"configDir": f"{self.directory}/bird", "socket": self.bird.path,
                          "templates": f"{TOP}/bird-templates", "binary": "/usr/sbin/bird",
@@ -243,8 +243,15 @@ class Datastore:
         """Names of the block claims, as files."""
         return sorted(os.path.splitext(name)[0] for name in os.listdir(f"{self.path}/ipblocks") if name[0] != ".")
 
+    def config(self) -> dict:
+        """The section of weft.yaml."""
+        return {"kind": "directory", "path": self.path}
+
     def copy_to(self, path: str):
         shutil.copytree(self.path, path, dirs_exist_ok=True)
+
+    def close(self):
+        """Nothing runs."""
 
 
 def weft(kind: str, name: str, **spec) -> dict:

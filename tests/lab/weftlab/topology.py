@@ -90,6 +90,11 @@ class Topology:
     def names(self) -> list[str]:
         return [*self.routers, *self.nodes, *self.hosts]
 
+    def add_host(self, name: str, networks: list[str]):
+        """One more outsider, behind the spine."""
+        self._statement("host", [name])
+        self._statement("link", ["spine", name, *networks])
+
     def families(self) -> list[int]:
         return sorted({network.version for cable in self.cables for network in cable.networks})
 
