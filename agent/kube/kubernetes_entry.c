@@ -193,14 +193,9 @@ static void mark(struct kubernetes *k, struct kubernetes_entry *e, bool marked)
 	kubernetes_tell(k, &ev);
 }
 
-static void note(struct kubernetes_collection *c, struct kubernetes_entry *e, const struct weft_object *obj,
-                 const cJSON *json)
+/* Also of an object that does not decode: then the controller says so in its status. */
+static void note_status(struct kubernetes_collection *c, struct kubernetes_entry *e, const cJSON *status)
 {
-	const cJSON *status = cJSON_GetObjectItemCaseSensitive(json, "status");
-
-	if (c->kind == WEFT_IPPOOL)
-		note_pool(c->k, e,
-		          obj->ippool.use == WEFT_USE_LOADBALANCER && obj->ippool.namespace_selector.n_reqs);
 	if (!c->k->controller || !weft_kind_has_status(c->kind))
 		return;
 	e->status = kubernetes_status_hash(c->k, c->kind, status);
@@ -247,14 +242,16 @@ static void decode(struct kubernetes_collection *c, struct kubernetes_entry *e, 
 	take_back(c, e);
 	if (c->kind == WEFT_SECRET)
 		rename_secret(got.obj);
-	note(c, e, got.obj, json);
+	if (c->kind == WEFT_IPPOOL)
+		note_pool(c->k, e,
+		          got.obj->ippool.use == WEFT_USE_LOADBALANCER &&
+		                  got.obj->ippool.namespace_selector.n_reqs);
 	deliver(c, e, got.obj, text, len, json);
-	if (c->kind == WEFT_SERVICE && c->k->controller)
-		mark(c->k, e, kubernetes_status_marked(cJSON_GetObjectItemCaseSensitive(json, "status")));
 }
 
 void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t len, const cJSON *json)
 {
+	const cJSON *status = cJSON_GetObjectItemCaseSensitive(json, "status");
 	uint64_t seen = kubernetes_seen(c->k, json);
 	struct kubernetes_entry *e;
 	char key[WEFT_KEY_MAX];
@@ -271,7 +268,10 @@ void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t l
 		return;
 	e->seen = seen;
 	read_uid(json, e->uid);
+	note_status(c, e, status);
 	decode(c, e, text, len, json);
+	if (c->kind == WEFT_SERVICE && c->k->controller)
+		mark(c->k, e, kubernetes_status_marked(status));
 }
 
 void kubernetes_remove(struct kubernetes_collection *c, struct kubernetes_entry *e)
