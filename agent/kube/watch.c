@@ -105,23 +105,19 @@ static uint64_t backoff(struct kube_watch *w, const struct watch_failure *f)
 }
 
 /* w->step is what is tried again. */
-static void retry_in(struct kube_watch *w, const struct watch_failure *f, uint64_t ms)
+static void retry(struct kube_watch *w, const struct watch_failure *f)
 {
+	uint64_t ms = backoff(w, f);
+
 	w->nudgeable = f->result == KUBE_NO_ANSWER;
 	pause_for(w, ms);
 	if (++w->failures >= TROUBLE_AFTER)
 		set_trouble(w, f->text);
 }
 
-static void retry(struct kube_watch *w, const struct watch_failure *f)
+void watch_heard(struct kube_watch *w)
 {
-	retry_in(w, f, backoff(w, f));
-}
-
-static void all_is_well(struct kube_watch *w)
-{
-	w->failures = 0;
-	w->backoff.failures = 0;
+	w->failures = w->fruitless = 0;
 	set_trouble(w, "");
 }
 
@@ -156,7 +152,7 @@ static void relist_later(struct kube_watch *w, const struct watch_failure *f)
 	retry(w, f);
 }
 
-/* A server that restarts tells all agents so at the same time: they are spread. */
+/* 410 is no trouble. A server that restarts tells all agents so at the same time: they are spread. */
 static void relist_spread(struct kube_watch *w, const struct watch_failure *f)
 {
 	uint64_t ms;
@@ -165,7 +161,8 @@ static void relist_spread(struct kube_watch *w, const struct watch_failure *f)
 	if (w->backoff.failures < RELIST_SPREAD)
 		w->backoff.failures = RELIST_SPREAD;
 	ms = backoff(w, f);
-	retry_in(w, f, randombytes_uniform((uint32_t)(2 * ms) + 1));
+	w->nudgeable = false;
+	pause_for(w, randombytes_uniform((uint32_t)(2 * ms) + 1));
 }
 
 void watch_listing_begun(struct kube_watch *w)
@@ -183,11 +180,9 @@ void watch_listing_complete(struct kube_watch *w, const char *version)
 	watch_set_version(w, version);
 	w->complete = true;
 	w->begun = w->newest = w->in_one = false;
-	w->fruitless = 0;
 	w->step = STEP_FOLLOW;
 	set_timer(w, bound(SETTLED_MS, w->o.retry_ms));
-	if (!w->freed)
-		set_trouble(w, "");
+	watch_heard(w);
 	if (!w->freed)
 		w->o.cb.on_complete(w->o.ctx, w->version);
 }
@@ -434,7 +429,8 @@ static void on_timer(uv_timer_t *timer)
 		give_up(w, KUBE_OK, "no end mark");
 	} else {
 		w->settled = true;
-		all_is_well(w);
+		w->backoff.failures = 0;
+		watch_heard(w);
 	}
 }
 

@@ -71,6 +71,8 @@ int watch_take(void *watch, char *text, size_t len);
 void watch_listing_begun(struct kube_watch *w);
 /* `version` becomes the watch's. */
 void watch_listing_complete(struct kube_watch *w, const char *version);
+/* The server does what it should: the row of failures is over, but for the pauses between them. */
+void watch_heard(struct kube_watch *w);
 void watch_set_version(struct kube_watch *w, const char *version);
 
 #endif

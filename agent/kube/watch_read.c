@@ -78,8 +78,8 @@ static int take_object(struct kube_watch *w, bool deleted, const struct kube_spl
 {
 	if (w->step == STEP_FOLLOW) {
 		w->events++;
-		w->fruitless = 0;
 		watch_set_version(w, version_of(json));
+		watch_heard(w);
 	}
 	tell(w, deleted, ev->object, ev->object_len, json);
 	return 0;
@@ -93,10 +93,12 @@ static int take_bookmark(struct kube_watch *w, const cJSON *json)
 
 	if (!version_of(json))
 		return fail(w, "a bookmark without a resourceVersion");
-	if (w->step == STEP_FOLLOW)
+	if (w->step == STEP_FOLLOW) {
 		watch_set_version(w, version_of(json));
-	else if (end && !strcmp(end, "true"))
+		watch_heard(w);
+	} else if (end && !strcmp(end, "true")) {
 		watch_listing_complete(w, version_of(json));
+	}
 	return 0;
 }
 

@@ -37,6 +37,7 @@ struct server {
 	const struct turn *turns;
 	size_t n_turns, at;
 	uint64_t asked_ms[16]; /* uv_now() of the first requests */
+	char last_path[1024];
 	struct connection *connections;
 };
 
@@ -139,6 +140,7 @@ static void server_request(struct connection *c, const char *path)
 		fail_msg("one request too many: %s", path);
 	if (t->want && strcmp(path, t->want) != 0)
 		fail_msg("request %zu is\n%s, not\n%s", s->at, path, t->want);
+	snprintf(s->last_path, sizeof(s->last_path), "%s", path);
 	if (s->at < 16)
 		s->asked_ms[s->at] = uv_now(s->loop);
 	s->at++;
