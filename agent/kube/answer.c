@@ -8,7 +8,8 @@
  *	other data ----> the buffer --> status.c
  *
  * libcurl's codes: a header or an encoding that is none of HTTP's is KUBE_NONSENSE, all other trouble
- * KUBE_NO_ANSWER; so is a stream that breaks off, with or without TLS's goodbye.
+ * KUBE_NO_ANSWER; so is a stream that breaks off. libcurl takes the end of a connection without TLS's goodbye
+ * for a normal one (SSL_OP_IGNORE_UNEXPECTED_EOF): where only that ends an answer, a cut can't be told.
  */
 #include "agent/kube/client_private.h"
 
@@ -39,11 +40,18 @@ static size_t refuse(struct kube_call *c, const char *why)
 	return CURL_WRITEFUNC_ERROR;
 }
 
+static bool is_header(const char *line, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+
+	return len > n && strncasecmp(line, name, n) == 0;
+}
+
 static void take_header(const char *line, size_t len, const char *name, char *to, size_t size)
 {
 	size_t n = strlen(name);
 
-	if (len <= n || strncasecmp(line, name, n) != 0)
+	if (!is_header(line, len, name))
 		return;
 	for (line += n, len -= n; len && strchr(" \t", *line); len--)
 		line++;
@@ -83,7 +91,9 @@ size_t kube_answer_header(char *data, size_t one, size_t len, void *call)
 	if (len >= 5 && !memcmp(data, "HTTP/", 5)) {
 		c->status = 0;
 		c->retry_after[0] = c->date[0] = '\0';
+		c->framed = len >= 6 && data[5] != '1';
 	}
+	c->framed |= is_header(data, len, "Content-Length:") || is_header(data, len, "Transfer-Encoding:");
 	take_header(data, len, "Retry-After:", c->retry_after, sizeof(c->retry_after));
 	take_header(data, len, "Date:", c->date, sizeof(c->date));
 	if (len <= 2 && (*data == '\r' || *data == '\n'))
@@ -186,6 +196,20 @@ static void say(struct kube_call *c, enum kube_result r, const char *what)
 	             what);
 }
 
+/* An end that libcurl takes for a good one. */
+static CURLcode check_end(struct kube_call *c, CURLcode code)
+{
+	if (code != CURLE_OK || c->doomed)
+		return code;
+	if (c->status == 0)
+		return CURLE_GOT_NOTHING;
+	if (c->status < 300 && c->status != 204 && !c->framed) {
+		c->refusal = "the answer has no length";
+		return CURLE_WEIRD_SERVER_REPLY;
+	}
+	return CURLE_OK;
+}
+
 /* libcurl gave up, or we did. */
 static void make_failure(struct kube_call *c, CURLcode code, struct kube_answer *out)
 {
@@ -220,8 +244,10 @@ static void make_status(struct kube_call *c, struct kube_answer *out)
 
 void kube_answer_make(struct kube_call *c, CURLcode code, struct kube_answer *out)
 {
-	bool whole = code == CURLE_OK && !c->doomed;
+	bool whole;
 
+	code = check_end(c, code);
+	whole = code == CURLE_OK && !c->doomed;
 	*out = (struct kube_answer){.status = c->status};
 	if (whole)
 		make_status(c, out);

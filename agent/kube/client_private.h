@@ -46,6 +46,7 @@ struct kube_call {
 	/* The answer */
 	int status; /* once all of its header is here */
 	size_t header_len;
+	bool framed; /* its end is marked: a cut can be told */
 	char retry_after[64], date[64];
 	struct kube_buffer in;
 	char curl_error[CURL_ERROR_SIZE];

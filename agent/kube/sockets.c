@@ -6,6 +6,9 @@
  * A socket's handle is closed when libcurl lets go of the socket, before it closes the descriptor; the number
  * may come back while the old handle is still closing, which is nobody's concern: a stopped uv_poll no longer
  * knows its descriptor. Memory of the net goes with its last handle.
+ *
+ * For a reset connection libuv reports an error and stops watching. libcurl is told that it may read and
+ *write: so it gets the bytes that came before the reset, then the socket's own error.
  */
 #include "agent/kube/sockets.h"
 
@@ -18,6 +21,7 @@ struct sock {
 	struct kube_net *net;
 	uv_poll_t poll;
 	curl_socket_t fd;
+	int events; /* wanted */
 };
 
 struct kube_net {
@@ -68,14 +72,13 @@ static void act(struct kube_net *n, curl_socket_t fd, int events)
 static void on_ready(uv_poll_t *poll, int status, int events)
 {
 	struct sock *s = poll->data;
-	int flags = 0;
 
-	if (status < 0)
-		flags = CURL_CSELECT_ERR;
-	else
-		flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
-		        (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
-	act(s->net, s->fd, flags);
+	if (status < 0) {
+		events = s->events;
+		uv_poll_start(poll, events, on_ready);
+	}
+	act(s->net, s->fd,
+	    (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0));
 }
 
 static void on_time(uv_timer_t *timer)
@@ -115,7 +118,10 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *as
 	}
 	if (!s)
 		s = sock_new(n, fd);
-	return s && uv_poll_start(&s->poll, events, on_ready) == 0 ? 0 : -1;
+	if (!s)
+		return -1;
+	s->events = events;
+	return uv_poll_start(&s->poll, events, on_ready) == 0 ? 0 : -1;
 }
 
 /* CURLMOPT_TIMERFUNCTION: not to be served from within libcurl, not even when it is due at once. */

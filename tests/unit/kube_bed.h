@@ -292,4 +292,22 @@ static inline void bed_expect(const struct bed_result *r, enum kube_result want)
 		         r->status, r->err);
 }
 
+static inline void bed_open_on(struct bed *bed, const char *listener)
+{
+	bed_init(bed, listener);
+	bed_open(bed);
+}
+
+static inline void bed_has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no `%s` in `%.2000s`", part, text);
+}
+
+static inline void bed_has_not(const char *text, const char *part)
+{
+	if (strstr(text, part))
+		fail_msg("`%s` in `%.2000s`", part, text);
+}
+
 #endif

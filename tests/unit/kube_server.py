@@ -64,6 +64,7 @@ HOSTILE = {
     "escape": answer("403 Forbidden", b"\x1b[2J\x07 you shall\x00 not\nsecond line", "Content-Type: text/plain"),
     "nested": answer("500 Internal Server Error", b'{"a":' * 100000),
     "redirect": answer("302 Found", b"", "Location: /echo"),
+    "endless": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{}",
     "switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
 }
 
@@ -122,6 +123,7 @@ class Http1:
         data = (RECORDINGS / name).read_bytes()
         for at in range(0, len(data), 997):
             self.send(data[at:at + 997])
+        return b"\r\nConnection: close\r\n" in data
 
     def do_cut(self, name, count):
         """The first bytes of a recorded answer."""
