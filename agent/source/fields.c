@@ -306,9 +306,10 @@ int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, con
 	return weft_decode_fail(ctx, v, "\"%s\" is not one of %s", text, list);
 }
 
-/* Length of the UTF-8 sequence at p if it is well-formed (RFC 3629) and no control character, else 0. */
-static size_t printable(const unsigned char *p)
+size_t weft_char_printable(const char *text)
 {
+	const unsigned char *p = (const unsigned char *)text;
+
 	if (p[0] < 0x80)
 		return p[0] >= 0x20 && p[0] != 0x7f;
 	if (p[0] >= 0xc2 && p[0] <= 0xdf && (p[1] & 0xc0) == 0x80)
@@ -330,7 +331,7 @@ bool weft_text_printable(const char *text)
 	size_t step = 1;
 
 	for (; *text && step; text += step)
-		step = printable((const unsigned char *)text);
+		step = weft_char_printable(text);
 	return step;
 }
 

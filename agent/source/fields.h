@@ -105,6 +105,9 @@ int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, con
 int weft_decode_uint(struct weft_decode_ctx *ctx, const cJSON *v, const struct weft_limits *limits,
                      uint64_t *out);
 
+/* Bytes of the first character if it is well-formed UTF-8 (RFC 3629) and no control character, else 0. */
+size_t weft_char_printable(const char *text);
+
 /* Valid UTF-8 without control characters. */
 bool weft_text_printable(const char *text);
 
