@@ -37,7 +37,7 @@ def parse(path: str) -> Target | None:
     parts = [part for part in path.split("/")[1:]]
     if parts and parts[-1] == "":
         parts.pop()
-    if "" in parts or ".." in parts:
+    if "" in parts:
         return None
     if parts[:2] == ["api", "v1"]:
         group, version, rest = "", "v1", parts[2:]
@@ -219,10 +219,7 @@ class Api:
             raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
         if record is None:
             if not collection.resource.create_on_update or target.subresource:
-                missing = collection.resource
-                if missing.custom and not obj["metadata"].get("resourceVersion"):
-                    raise writes.invalid_object_version(missing, target.name)
-                raise not_found(missing, target.name)
+                raise not_found(collection.resource, target.name)
             return 201, writer.create(collection, namespace, obj).full
         return 200, writer.replace(collection, record, obj, target.subresource == "status").full
 
@@ -269,7 +266,9 @@ class Api:
             raise not_found(collection.resource, target.name)
         obj = record.object()
         obj["spec"]["nodeName"] = json.loads(request.body)["target"]["name"]
-        self._writer(request).replace(collection, record, obj, False, patched=True)
+        obj["status"].setdefault("conditions", []).append({"type": "PodScheduled", "status": "True", "lastProbeTime": None,
+                                                           "lastTransitionTime": writes.now()})
+        self.server.store.put(collection, obj)
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         await self.send(request, sink, 201, {}, [jsontext.dumps(done).encode() + b"\n"])
 

@@ -103,7 +103,11 @@ class Control:
         self.server.forbidden_until = 0
 
     def _expire(self, words):
-        self.server.store.expire(_names(words["of"]))
+        self.server.store.expire(_names(words["of"]), self.server.version == "1.26")
+
+    def _expire_tokens(self, _words):
+        for collection in self.server.store.collections.values():
+            collection.snapshots.clear()
 
     def _refuse(self, _words):
         self.server.refuse()
@@ -194,26 +198,38 @@ class Control:
             else:
                 yield found
 
+    def _reinitialize(self, words):
+        for collection in self._collections(words["of"]):
+            self.server.reinitialize(collection)
+
     def _load(self, words):
         return {"loaded": load(self.server, words["path"])}
 
     def _churn(self, words):
-        """Changes of one object after the other, at a steady rate: an annotation, or the endpoints' readiness."""
+        """Changes of objects drawn at random, at a steady rate."""
         self._spawn(self._churning(self.server.store.named(words["of"]), float(words["rate"]), seconds(words["span"])))
+
+    def _touch(self, words):
+        for i in range(int(words["times"] or 1)):
+            self._change_one(self.server.store.named(words["of"]), i)
+
+    def _change_one(self, collection, count: int):
+        """An endpoint's readiness, or an annotation."""
+        record = collection.records[random.choice(collection.keys)]
+        obj = record.object()
+        if obj.get("endpoints"):
+            conditions = random.choice(obj["endpoints"])["conditions"]
+            conditions["ready"] = conditions["serving"] = not conditions.get("ready")
+            obj["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
+        else:
+            obj["metadata"].setdefault("annotations", {})["test/churn"] = f"{time.monotonic()} {count}"
+        self.server.store.put(collection, obj)
 
     async def _churning(self, collection, rate: float, span: float):
         begun, count = time.monotonic(), 0
         while (now := time.monotonic()) < begun + span:
             while count < (now - begun) * rate and collection.keys:
-                record = collection.records[random.choice(collection.keys)]
-                obj = record.object()
-                if obj.get("endpoints"):
-                    conditions = random.choice(obj["endpoints"])["conditions"]
-                    conditions["ready"] = conditions["serving"] = not conditions.get("ready")
-                    obj["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
-                else:
-                    obj["metadata"].setdefault("annotations", {})["test/churn"] = str(count)
-                self.server.store.put(collection, obj)
+                self._change_one(collection, count)
                 count += 1
             await asyncio.sleep(max(0.005, 1 / rate / 2))
 
@@ -269,7 +285,8 @@ class Control:
                 "connections": len(server.connections), "open": server.open_requests,
                 "watchers": {each.resource.plural: len(each.watchers) for each in server.store.collections.values()
                              if each.watchers},
-                "faults": [{"text": fault.text, "hits": fault.hits} for fault in server.faults]}
+                "faults": [{"text": fault.text, "hits": fault.hits} for fault in server.faults
+                           if not fault.over()]}
         if command.get("reset"):
             server.counts.clear()
         return made

@@ -132,6 +132,7 @@ SENTENCES = (
 ACTIONS = (
     ("clear", r"clear(?: faults)?"),
     ("expire", r"expire(?: resourceVersions)?(?: of (?P<of>[\w ,]+))?"),
+    ("expire_tokens", r"expire continue tokens"),
     ("refuse", r"refuse connections"),
     ("accept", r"accept connections"),
     ("freeze", r"half-open"),
@@ -152,8 +153,10 @@ ACTIONS = (
     ("bookmarks", r"bookmarks every (?P<span>[\d.]+\s*(?:ms|s|min)?)"),
     ("uninstall", r"uninstall (?P<of>[\w ,]+)"),
     ("install", r"install (?P<of>[\w ,]+)"),
+    ("reinitialize", r"change CRD of (?P<of>\w+)"),
     ("load", r"load (?P<path>\S+)"),
-    ("churn", r"churn (?P<of>\w+)(?P<fields>(?: \S+)*?) (?P<rate>[\d.]+)/s for (?P<span>[\d.]+\s*(?:ms|s|min)?)"),
+    ("touch", r"touch (?P<of>\w+)(?: (?P<times>\d+))?"),
+    ("churn", r"churn (?P<of>\w+) (?P<rate>[\d.]+)/s for (?P<span>[\d.]+\s*(?:ms|s|min)?)"),
     ("wait", r"wait (?P<span>[\d.]+\s*(?:ms|s|min)?)"),
 )
 

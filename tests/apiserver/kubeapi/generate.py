@@ -27,28 +27,32 @@ def parse(text: str) -> dict:
 
 
 def fill(store: Store, wanted: dict, allocator: kinds.Allocator):
-    nodes = wanted["nodes"]
+    nodes, made_fields = wanted["nodes"], {}
     for i in range(nodes):
-        _put(store, "nodes", _node(i), "kubelet")
+        _put(store, "nodes", _node(i), "kubelet", made_fields)
     slices = wanted["services"] if wanted["slices"] is None else wanted["slices"]
     for i in range(wanted["services"]):
         made = _service(i, wanted["namespace"])
         allocator.used[made["spec"]["clusterIP"]] = made["metadata"]["name"]
-        _put(store, "services", made, "kubectl-create")
+        _put(store, "services", made, "kubectl-create", made_fields)
     for i in range(slices):
         _put(store, "endpointslices", _slice(i, wanted["endpoints"], max(nodes, 1), wanted["namespace"]),
-             "kube-controller-manager")
+             "kube-controller-manager", made_fields)
 
 
-def _put(store: Store, plural: str, obj: dict, manager: str):
+def _put(store: Store, plural: str, obj: dict, manager: str, made: dict):
+    """managedFields are made for the first object of a kind: they are the same for all."""
     collection = store.named(plural)
-    meta = obj["metadata"]
-    meta.update(uid=str(uuid.UUID(int=store.rv << 64 | 0x4000 << 48 | 0x8000 << 48)), creationTimestamp=now())
+    meta, stamp = obj["metadata"], now()
+    meta.update(uid=str(uuid.UUID(int=store.rv << 64 | 0x4000 << 48 | 0x8000 << 48)), creationTimestamp=stamp)
     if collection.resource.generation:
         meta["generation"] = 1
-    managed.update(collection.resource, None, obj, manager, False, meta["creationTimestamp"])
-    if plural == "nodes":
-        managed.update(collection.resource, obj, obj, manager, True, meta["creationTimestamp"])
+    if plural not in made:
+        managed.update(collection.resource, None, obj, manager, False, stamp)
+        if plural == "nodes":
+            managed.update(collection.resource, {"metadata": dict(meta)}, obj, manager, True, stamp)
+        made[plural] = meta["managedFields"]
+    meta["managedFields"] = made[plural]
     store.put(collection, obj)
 
 
@@ -91,11 +95,10 @@ def _slice(i: int, endpoints: int, nodes: int, namespace: str) -> dict:
         number = i * endpoints + k
         node = number % nodes
         address = str(ipaddress.ip_address(POD_NET + node * 256 + 2 + number // nodes % 250))
-        name = f"app-{i:05d}-7d4b9c6f5-{k:05d}"
         listed.append({"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False},
-                       "targetRef": {"kind": "Pod", "namespace": namespace, "name": name,
+                       "targetRef": {"kind": "Pod", "namespace": namespace, "name": f"app-{i:05d}-{k}",
                                      "uid": str(uuid.UUID(int=number))},
-                       "nodeName": f"node-{node:05d}", "zone": f"z{node % 3}"})
+                       "nodeName": f"node-{node:05d}"})
     return {"metadata": {"name": f"svc-{i:05d}-abcde", "generateName": f"svc-{i:05d}-", "namespace": namespace,
                          "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
                                     "kubernetes.io/service-name": f"svc-{i:05d}"}},

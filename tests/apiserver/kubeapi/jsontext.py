@@ -11,6 +11,33 @@ from .resources import Resource
 METADATA = ("name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp",
             "deletionTimestamp", "deletionGracePeriodSeconds", "labels", "annotations", "ownerReferences",
             "finalizers", "managedFields")
+# Members in the order of Go's structs, by kind and path; what is not named comes after.
+ORDER = {
+    "Service": {
+        "spec": "ports selector clusterIP clusterIPs type externalIPs sessionAffinity loadBalancerIP loadBalancerSourceRanges "
+                "externalName externalTrafficPolicy healthCheckNodePort publishNotReadyAddresses sessionAffinityConfig "
+                "ipFamilies ipFamilyPolicy allocateLoadBalancerNodePorts loadBalancerClass internalTrafficPolicy "
+                "trafficDistribution",
+        "spec.ports": "name protocol appProtocol port targetPort nodePort",
+        "status": "loadBalancer conditions", "status.loadBalancer.ingress": "ip hostname ipMode ports"},
+    "Node": {
+        "spec": "podCIDR podCIDRs providerID unschedulable taints configSource externalID",
+        "status": "capacity allocatable phase conditions addresses daemonEndpoints nodeInfo images",
+        "status.conditions": "type status lastHeartbeatTime lastTransitionTime reason message",
+        "status.addresses": "type address"},
+    "EndpointSlice": {
+        "": "addressType endpoints ports", "ports": "name protocol port appProtocol",
+        "endpoints": "addresses conditions hostname targetRef deprecatedTopology nodeName zone hints"},
+    "Lease": {"spec": "holderIdentity leaseDurationSeconds acquireTime renewTime leaseTransitions"},
+    "Pod": {"": "spec status", "status": "observedGeneration phase conditions message reason nominatedNodeName hostIP hostIPs "
+                                         "podIP podIPs startTime initContainerStatuses containerStatuses qosClass",
+            "status.conditions": "type observedGeneration status lastProbeTime lastTransitionTime reason message",
+            "spec": "volumes initContainers containers restartPolicy terminationGracePeriodSeconds activeDeadlineSeconds "
+                    "dnsPolicy nodeSelector serviceAccountName serviceAccount automountServiceAccountToken nodeName"},
+    "ServiceCIDR": {"": "spec status"},
+    "Namespace": {"": "spec status"},
+}
+ORDER = {kind: {path: names.split() for path, names in paths.items()} for kind, paths in ORDER.items()}
 _SPECIAL = re.compile("[<>&\u2028\u2029\b\f]|\\\\[bf]")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -34,6 +61,17 @@ def sorted_deep(value):
     return value
 
 
+def _arrange(value, path: str, orders: dict):
+    if isinstance(value, list):
+        return [_arrange(each, path, orders) for each in value]
+    if not isinstance(value, dict):
+        return value
+    names = orders.get(path, ())
+    listed = [name for name in names if name in value] + [name for name in value if name not in names]
+    below = path + "." if path else ""
+    return {name: _arrange(value[name], below + name, orders) for name in listed}
+
+
 def ordered(resource: Resource, obj: dict) -> dict:
     """The object with its members in the server's order: Go's structs, or sorted for custom resources."""
     if resource.custom:
@@ -44,7 +82,8 @@ def ordered(resource: Resource, obj: dict) -> dict:
         if name in meta:
             meta[name] = dict(sorted(meta[name].items()))
     made = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
-    made.update((name, value) for name, value in obj.items() if name not in made)
+    rest = {name: value for name, value in obj.items() if name not in made}
+    made.update(_arrange(rest, "", ORDER[resource.kind]) if resource.kind in ORDER else rest)
     return made
 
 

@@ -12,6 +12,8 @@ from .jsontext import dumps
 from .resources import NODE_STATUS, Resource
 from .status import bad_request, invalid, invalid_object
 
+LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+LABEL_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?$")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 MICRO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)$")
 SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
@@ -19,9 +21,10 @@ REQUIRED, INVALID, FORBIDDEN = "FieldValueRequired", "FieldValueInvalid", "Field
 
 
 class Allocator:
-    """Cluster IPs and node ports."""
+    """Cluster IPs and node ports; and of which version the words are."""
 
-    def __init__(self, cidrs=("10.96.0.0/16", "fd00:10:96::/112")):
+    def __init__(self, cidrs=("10.96.0.0/16", "fd00:10:96::/112"), old: bool = False):
+        self.old = old
         self.networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
         self.used: dict = {}
         self.next = {network: 10 for network in self.networks}
@@ -46,15 +49,20 @@ class Allocator:
                 return self.port
 
 
-def prepare(resource: Resource, obj: dict):
-    """Types are checked and defaults set, on creation and change alike."""
-    function = {"Service": _service, "EndpointSlice": _slice, "Node": _node, "Namespace": _namespace, "Lease": _lease,
+def prepare(resource: Resource, obj: dict, old_server: bool):
+    """Types are checked and defaults set, on creation and change alike; old_server: as 1.26 does."""
+    if resource.kind == "Service" and not resource.custom:
+        _service(obj, old_server)
+        for entry in obj.get("status", {}).get("loadBalancer", {}).get("ingress") or []:
+            if entry.get("ip") and not old_server:
+                entry.setdefault("ipMode", "VIP")
+    function = {"EndpointSlice": _slice, "Node": _node, "Namespace": _namespace, "Lease": _lease,
                 "Secret": _secret, "Pod": _pod}.get(resource.kind)
     if function and not resource.custom:
         function(obj)
 
 
-def _service(obj: dict):
+def _service(obj: dict, old_server: bool):
     spec = obj.setdefault("spec", {})
     spec.setdefault("type", "ClusterIP")
     for port in spec.get("ports") or []:
@@ -65,7 +73,7 @@ def _service(obj: dict):
         spec.setdefault("sessionAffinityConfig", {"clientIP": {"timeoutSeconds": 10800}})
     if spec["type"] != "ExternalName":
         spec.setdefault("internalTrafficPolicy", "Cluster")
-    if spec["type"] in ("NodePort", "LoadBalancer"):
+    if spec["type"] in ("NodePort", "LoadBalancer") or spec.get("externalIPs") and not old_server:
         spec.setdefault("externalTrafficPolicy", "Cluster")
     if spec["type"] == "LoadBalancer":
         spec.setdefault("allocateLoadBalancerNodePorts", True)
@@ -130,8 +138,7 @@ class Undecodable(Exception):
         if patched is None:
             return bad_request(f'{resource.kind} in version "{resource.version}" cannot be handled as a '
                                f"{resource.kind}: {self}")
-        error = invalid(' ""', {}, [(INVALID, "patch", f"Invalid value: {dumps(dumps(patched))}: {self}")])
-        return error
+        return invalid(' ""', {}, [(INVALID, "patch", f"Invalid value: {dumps(dumps(patched))}: {self}")])
 
 
 def check(resource: Resource, obj: dict, old: dict | None, allocator: Allocator):
@@ -141,17 +148,31 @@ def check(resource: Resource, obj: dict, old: dict | None, allocator: Allocator)
     name = meta.get("name", "")
     if not name:
         causes.append((REQUIRED, "metadata.name", "Required value: name or generateName is required"))
-    elif old is None and not SUBDOMAIN.match(name):
-        causes.append((INVALID, "metadata.name", f'Invalid value: "{name}": a lowercase RFC 1123 subdomain must consist '
-                       "of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric "
-                       "character (e.g. 'example.com', regex used for validation is "
-                       "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"))
+    elif old is None and (problem := _bad_name(resource, name, allocator.old)):
+        causes.append((INVALID, "metadata.name", f'Invalid value: "{name}": {problem}'))
     function = {"Service": _check_service, "EndpointSlice": _check_slice, "Lease": _check_lease,
                 "Node": _check_node}.get(resource.kind)
     if function and not resource.custom:
         function(obj, old, allocator, causes)
     if causes:
         raise invalid_object(resource, name, causes)
+
+
+def _bad_name(resource: Resource, name: str, old: bool) -> str | None:
+    if resource.kind == "Service" and not resource.custom:
+        if old:
+            return None if LABEL_1035.match(name) else (
+                "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
+                "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "
+                "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')")
+        return None if LABEL.match(name) else (
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
+            "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+            "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')")
+    return None if SUBDOMAIN.match(name) else (
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
+        "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')")
 
 
 def _check_lease(obj, _old, _allocator, causes):
@@ -167,7 +188,7 @@ def _check_node(obj, old, _allocator, causes):
                        'Forbidden: node updates may not change podCIDR except from "" to valid'))
 
 
-def _check_slice(obj, old, _allocator, causes):
+def _check_slice(obj, old, allocator, causes):
     if not obj.get("addressType"):
         causes.append((REQUIRED, "addressType", "Required value"))
     elif old and old.get("addressType") != obj["addressType"]:
@@ -183,8 +204,11 @@ def _check_slice(obj, old, _allocator, causes):
             try:
                 ipaddress.ip_address(address)
             except ValueError:
-                causes.append((INVALID, f"endpoints[{i}].addresses[{k}]", f'Invalid value: "{address}": must be a '
-                               "valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
+                where, wrong = f"endpoints[{i}].addresses[{k}]", f'Invalid value: "{address}": must be a valid '
+                if allocator.old:
+                    causes += [(INVALID, where, f"{wrong}{obj['addressType']} address"), (INVALID, where, wrong + "IP address")]
+                else:
+                    causes.append((INVALID, where, wrong + "IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"))
 
 
 def _check_service(obj, old, allocator, causes):
@@ -206,9 +230,23 @@ def _check_service(obj, old, allocator, causes):
                        f'Unsupported value: "{spec["type"]}": supported values: {listed}'))
     had = (old or {}).get("spec", {}).get("clusterIP")
     if had and spec.get("clusterIP", had) != had:
-        causes.append((INVALID, "spec.clusterIPs[0]", f'Invalid value: ["{spec["clusterIP"]}"]: may not change once set'))
+        causes.append((INVALID, "spec.clusterIPs[0]",
+                       f'Invalid value: {_listed(spec["clusterIP"], allocator)}: may not change once set'))
     if not causes and not had:
         _wanted_address(obj, allocator, causes)
+    owner = _owner(obj)
+    for i, port in enumerate(ports):
+        if allocator.used.get(port.get("nodePort"), owner) != owner:
+            causes.append((INVALID, f"spec.ports[{i}].nodePort",
+                           f"Invalid value: {port['nodePort']}: provided port is already allocated"))
+
+
+def _owner(obj: dict) -> str:
+    return f'{obj["metadata"].get("namespace")}/{obj["metadata"].get("name")}'
+
+
+def _listed(address: str, allocator: Allocator) -> str:
+    return f'[]string{{"{address}"}}' if allocator.old else f'["{address}"]'
 
 
 def _wanted_address(obj, allocator, causes):
@@ -220,9 +258,12 @@ def _wanted_address(obj, allocator, causes):
         problem = "provided IP is already allocated"
     elif not any(ipaddress.ip_address(wanted) in network for network in allocator.networks):
         problem = "the provided network does not match the current range"
+        if allocator.old:
+            problem = (f"the provided IP ({wanted}) is not in the valid range. The range of valid IPs is "
+                       f"{allocator.networks[0]}")
     if problem:
         causes.append((INVALID, "spec.clusterIPs",
-                       f'Invalid value: ["{wanted}"]: failed to allocate IP {wanted}: {problem}'))
+                       f'Invalid value: {_listed(wanted, allocator)}: failed to allocate IP {wanted}: {problem}'))
 
 
 def allocate(resource: Resource, obj: dict, old: dict | None, allocator: Allocator):
@@ -232,7 +273,7 @@ def allocate(resource: Resource, obj: dict, old: dict | None, allocator: Allocat
     spec, was = obj["spec"], (old or {}).get("spec", {})
     if spec["type"] == "ExternalName":
         return
-    owner = f'{obj["metadata"].get("namespace")}/{obj["metadata"]["name"]}'
+    owner = _owner(obj)
     for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"):
         if member in was:
             spec.setdefault(member, was[member])

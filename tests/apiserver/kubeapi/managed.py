@@ -13,7 +13,7 @@ from .resources import Resource
 
 MERGED = {("Service", "ports"): ("port", "protocol"), ("Node", "conditions"): ("type",), ("Pod", "conditions"): ("type",),
           ("Node", "addresses"): ("type",), ("Service", "conditions"): ("type",), ("Pod", "containers"): ("name",),
-          ("Node", "podCIDRs"): ()}
+          ("Node", "podCIDRs"): (), ("*", "finalizers"): ()}
 WHOLE = {("Service", "selector")}
 MAPS = {"labels", "annotations", "data", "stringData", "conditions", "sessionAffinityConfig", "clientIP"}
 SKIPPED = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
@@ -37,7 +37,7 @@ def fields(resource: Resource, obj: dict, status: bool) -> dict:
 
 
 def _walk(resource: Resource, value, name: str, path: tuple, made: dict):
-    keys = MERGED.get((resource.kind, name))
+    keys = MERGED.get((resource.kind, name), MERGED.get(("*", name)))
     if isinstance(value, dict) and value and (resource.kind, name) not in WHOLE:
         if resource.custom or name in MAPS:
             made[path + (".",)] = None
@@ -50,6 +50,9 @@ def _walk(resource: Resource, value, name: str, path: tuple, made: dict):
                 made[path + ("v:" + dumps(each),)] = None
                 continue
             inner = path + ("k:" + dumps({key: each.get(key) for key in keys}),)
+            if sum(other.get(keys[0]) == each.get(keys[0]) for other in value) > 1 and len(keys) == 1:
+                made[inner] = [other for other in value if other.get(keys[0]) == each.get(keys[0])]
+                continue
             made[inner + (".",)] = None
             for key, leaf in each.items():
                 _walk(resource, leaf, key, inner + (f"f:{key}",), made)
@@ -95,8 +98,7 @@ class Owners:
 
     def pack(self, obj: dict):
         packed = []
-        for key in sorted(self.entries, key=lambda key: (key[2] != "status", key[0]) if not self.resource.custom else
-                          (key[1] != "Apply", key[0])):
+        for key in sorted(self.entries, key=lambda key: (key[1] != "Apply", self.times[key] or "", key[0], key[2])):
             if not self.entries[key]:
                 continue
             manager, operation, subresource = key
@@ -124,6 +126,12 @@ def update(resource: Resource, old: dict | None, new: dict, manager: str, status
     if changed or dropped:
         owners.take(key, mine, now, {path for path in changed if path in before and path[-1] != "."})
     owners.pack(new)
+
+
+def ambiguous(obj: dict) -> bool:
+    """1.26 gives managedFields up for a Node with two addresses of a type, as dual-stack ones have."""
+    types = [each.get("type") for each in (obj.get("status") or {}).get("addresses") or []]
+    return len(types) != len(set(types))
 
 
 def conflicts(resource: Resource, old: dict, wanted: dict, manager: str) -> list[tuple[str, str]]:

@@ -49,19 +49,24 @@ def strategic(kind: str, target, patch, name: str = ""):
 
 
 def _merge_list(kind: str, target: list, patch: list, key: str) -> list:
+    """Patched elements stand in the patch's order, the others in theirs; a new one comes before those it met."""
     if any(each.get("$patch") == "replace" for each in patch):
         return [each for each in patch if "$patch" not in each]
-    made = list(target)
+    left, patched, gone = list(enumerate(target)), [], set()
     for each in patch:
-        place = next((i for i, old in enumerate(made) if old.get(key) == each.get(key)), None)
+        place = next((i for i, old in left if old.get(key) == each.get(key) and i not in gone), None)
+        if place is not None:
+            gone.add(place)
         if each.get("$patch") == "delete":
-            if place is not None:
-                del made[place]
-        elif place is None:
-            made.append({name: value for name, value in each.items() if value is not None})
-        else:
-            made[place] = strategic(kind, made[place], each)
-    return made
+            continue
+        old = {} if place is None else target[place]
+        patched.append((place, strategic(kind, old, each)))
+    others = [(i, old) for i, old in left if i not in gone]
+    made = []
+    while others and patched:
+        first = patched[0][0] is not None and others[0][0] < patched[0][0]
+        made.append((others if first else patched).pop(0)[1])
+    return made + [each for _, each in patched + others]
 
 
 def _rejected():

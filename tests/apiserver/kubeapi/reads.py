@@ -77,12 +77,13 @@ def _integer(text: str) -> int:
         raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
-def _version(text: str, watch: bool) -> int:
+def _version(text: str, bare: bool) -> int:
+    """bare: the answer to a bad one is a 500 without reason, for a watch and in 1.26."""
     try:
         return int(text or "0")
     except ValueError:
         problem = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        raise (error(500, None, problem) if watch else bad_request("invalid resource version: " + problem)) from None
+        raise (error(500, None, problem) if bare else bad_request("invalid resource version: " + problem)) from None
 
 
 async def _reached(server, rv: int):
@@ -95,7 +96,7 @@ async def _reached(server, rv: int):
 
 
 async def get(server, collection: Collection, request: Request, namespace: str, name: str) -> tuple[int, dict, list]:
-    rv = _version(request.query.get("resourceVersion", ""), False)
+    rv = _version(request.query.get("resourceVersion", ""), server.version == "1.26")
     if rv > server.store.rv:
         await _reached(server, rv)
     record = collection.records.get(f"{namespace}/{name}" if collection.resource.namespaced else name)
@@ -133,7 +134,7 @@ def _expired_token(start: str, version: str) -> ApiError:
 
 async def _state(server, collection: Collection, options: Options, namespace: str | None):
     """(version, the records from which the page is taken, in order)."""
-    rv = _version(options.rv, False)
+    rv = _version(options.rv, server.version == "1.26")
     if options.token:
         version, start = _read_token(options.token)
         if version == -1:
@@ -147,6 +148,8 @@ async def _state(server, collection: Collection, options: Options, namespace: st
         full_start = f"{namespace}/{start}" if namespace is not None else start
         return version, [record for record in records if record.key > full_start
                          and (namespace is None or record.namespace == namespace)]
+    if rv > server.store.rv and options.match == "Exact" and server.version == "1.26":
+        raise error(500, None, "etcdserver: mvcc: required revision is a future revision")
     if rv > server.store.rv:
         await _reached(server, rv)
     if options.match == "Exact" and rv != server.store.rv:
@@ -156,7 +159,7 @@ async def _state(server, collection: Collection, options: Options, namespace: st
 
 def _as_of(collection: Collection, rv: int, namespace: str | None) -> list[Record]:
     if collection.since(rv) is None:
-        raise gone(f"The resourceVersion for the provided list is too old: {rv}")
+        raise gone("The resourceVersion for the provided list is too old.")
     records = dict(collection.records)
     for event in reversed(collection.log):
         if event.rv <= rv:
@@ -256,6 +259,9 @@ class Watcher:
             self.place = collection.first + len(collection.log)
         if options.initial == "true" and start > store.rv:
             await _reached(self.server, start)
+        if collection.busy:
+            collection.busy = False
+            raise error(429, "TooManyRequests", "storage is (re)initializing", {"retryAfterSeconds": 1}, {"Retry-After": "1"})
         await self.sink.begin(200, {**self.server.headers(), "Content-Type": "application/json"})
         base = store.rv if initial is not None or start == 0 else start
         if initial is None and start:
@@ -283,13 +289,14 @@ class Watcher:
         await self.sink.end()
 
     async def _initial(self, records: list[Record], rv: int):
-        if self.server.shuffle:
+        if self.server.shuffle or self.server.version == "1.26":
             records = random.sample(records, len(records))
         for count, record in enumerate(records, 1):
             self.sink.write(b'{"type":"ADDED","object":' + record.full + b"}\n")
             if count % 500 == 0:
                 await self.sink.drain()
-        if self.options.initial == "true" and self.options.bookmarks:
+        whole = self.options.initial == "true" or self.server.watch_list and self.options.rv == "0"
+        if whole and self.options.bookmarks:
             self.sink.write(self._bookmark(rv, True))
         await self.sink.flush()
 

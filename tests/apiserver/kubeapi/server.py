@@ -10,7 +10,7 @@ import socket
 import time
 import uuid
 
-from . import api, http2, kinds, resources, tls, wire
+from . import api, http2, kinds, managed, resources, tls, wire
 from .faults import Fault
 from .rbac import Rbac, Tokens
 from .schema import Schemas
@@ -26,7 +26,7 @@ class Server:
         self.listen, self.tls_dir, self.version = listen, tls_dir, version
         self.watch_list = version != "1.26"
         self.store, self.tokens, self.rbac, self.schemas = Store(), Tokens(), Rbac(), Schemas()
-        self.allocator = kinds.Allocator(*([service_cidrs] if service_cidrs else []))
+        self.allocator = kinds.Allocator(*([service_cidrs] if service_cidrs else []), old=version == "1.26")
         self.api = api.Api(self)
         self.faults: list[Fault] = []
         self.delays: dict[str, float] = {}
@@ -51,9 +51,11 @@ class Server:
             self.store.add(resource)
         namespaces = self.store.find("", "v1", "namespaces")
         for name in ("default", "kube-system", "kube-public", "kube-node-lease"):
-            self.store.put(namespaces, {"metadata": {
-                "name": name, "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"kubernetes.io/metadata.name": name}},
-                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}})
+            made = {"metadata": {"name": name, "creationTimestamp": "2026-01-01T00:00:00Z",
+                                 "labels": {"kubernetes.io/metadata.name": name}}}
+            managed.update(namespaces.resource, None, made, "kube-apiserver", False, "2026-01-01T00:00:00Z")
+            made.update(spec={"finalizers": ["kubernetes"]}, status={"phase": "Active"})
+            self.store.put(namespaces, made)
 
     # -- life
 
@@ -76,9 +78,11 @@ class Server:
 
     def refuse(self):
         """Nobody listens; what is connected stays."""
+        loop = asyncio.get_running_loop()
         for task in self.acceptors:
             task.cancel()
         for sock in self.sockets:
+            loop.remove_reader(sock)    # the cancelled accept does so too late
             sock.close()
         self.acceptors, self.sockets = [], []
 
@@ -107,6 +111,12 @@ class Server:
             if not plurals or collection.resource.plural in plurals:
                 for watcher in list(collection.watchers):
                     watcher.stop()
+
+    def reinitialize(self, collection):
+        """As after a change of the resource's CustomResourceDefinition."""
+        self.end_watches([collection.resource.plural])
+        collection.floor = self.store.rv
+        collection.busy = self.version != "1.26"
 
     def set_http2(self, on: bool):
         self.http2 = on
@@ -146,6 +156,9 @@ class Server:
                                                ssl_handshake_timeout=30)
         except (OSError, asyncio.TimeoutError):
             sock.close()
+        except asyncio.CancelledError:
+            sock.close()
+            raise
 
     def connected(self, connection: wire.Connection):
         self.counts[connection.client]["connections"] += 1

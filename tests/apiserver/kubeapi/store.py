@@ -80,7 +80,8 @@ class Collection:
         self.floor = floor   # watches from before this are expired
         self.watchers: set = set()
         self.snapshots: collections.OrderedDict[int, list[Record]] = collections.OrderedDict()
-        self.installed = True
+        self.installed, self.busy = True, False     # busy: the next watch is told so
+        self.dropped_rv = 0
 
     def all(self, namespace: str | None = None) -> list[Record]:
         if namespace is None or not self.resource.namespaced:
@@ -103,8 +104,6 @@ class Collection:
         if low == 0 and self.first and rv < self.dropped_rv:
             return None
         return self.first + low
-
-    dropped_rv = 0
 
     def append(self, event: Event):
         self.log.append(event)
@@ -177,9 +176,10 @@ class Store:
         collection.append(event)
         return end or renumbered(old, self.rv)
 
-    def expire(self, plurals=()):
-        """Forgets the history, as a compaction of etcd and a restart of the server do."""
+    def expire(self, plurals=(), tokens: bool = True):
+        """Forgets the history, as a compaction of etcd and a restart of the server do; tokens: of LISTs too."""
         for collection in self.collections.values():
             if not plurals or collection.resource.plural in plurals:
                 collection.floor = self.rv
-                collection.snapshots.clear()
+                if tokens:
+                    collection.snapshots.clear()

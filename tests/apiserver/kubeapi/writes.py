@@ -9,13 +9,12 @@ import random
 import uuid
 
 from . import kinds, managed, patch, schema
-from .jsontext import ordered
+from .jsontext import ordered, sorted_deep
 from .resources import Resource
 from .status import (ApiError, already_exists, bad_request, conflict, error, invalid_object, invalid_options, not_found,
                      success)
 from .store import Collection, Record, Store
 
-WAITING = "abcdefghijklmnopqrstuvwxyz0123456789"
 SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace")
 
 
@@ -42,21 +41,25 @@ class Writer:
     def _prepare(self, collection: Collection, obj: dict, old: dict | None, patched: bool):
         resource = collection.resource
         try:
-            kinds.prepare(resource, obj)
+            kinds.prepare(resource, obj, self.allocator.old)
         except kinds.Undecodable as problem:
-            shown = {"apiVersion": resource.api_version, "kind": resource.kind, **obj}
+            shown = {"apiVersion": resource.api_version, **ordered(resource, obj), "spec": sorted_deep(obj["spec"])}
             raise problem.as_error(resource, shown if patched else None) from None
         kinds.check(resource, obj, old, self.allocator)
+        if resource.kind == "Service" and obj["spec"].get("externalIPs") and not self.allocator.old:
+            self.warnings.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
         self.warnings += self.schemas.check(resource, obj)
 
     def _put(self, collection: Collection, obj: dict) -> Record:
         if self.dry_run:
+            obj["metadata"].setdefault("resourceVersion", "0")
             return Record(collection.resource, obj, collection.head)
         return self.store.put(collection, obj)
 
     # -- POST
 
-    def create(self, collection: Collection, namespace: str, obj: dict, patched: bool = False) -> Record:
+    def create(self, collection: Collection, namespace: str, obj: dict, patched: bool = False,
+               owned: list | None = None) -> Record:
         resource = collection.resource
         meta = obj.setdefault("metadata", {})
         if meta.get("resourceVersion"):
@@ -76,8 +79,10 @@ class Writer:
         meta.update(uid=str(uuid.uuid4()), creationTimestamp=now())
         if resource.generation:
             meta["generation"] = 1
-        if not patched:
+        if owned is None:
             managed.update(resource, None, fresh, self.manager, False, meta["creationTimestamp"])
+        else:
+            meta["managedFields"] = owned
         kinds.allocate(resource, fresh, None, self.allocator)
         return self._put(collection, fresh)
 
@@ -100,7 +105,7 @@ class Writer:
         meta = obj.setdefault("metadata", {})
         wanted = meta.get("resourceVersion")
         if not wanted and not resource.unconditional and not patched:
-            raise invalid_object_version(resource, record.name)
+            raise invalid_object_version(resource, record.name, self.allocator.old)
         if meta.get("uid", record.uid) != record.uid:
             raise conflict(resource, record.name, uid_mismatch(resource, record, meta["uid"]))
         if wanted and wanted != str(record.rv):
@@ -135,13 +140,13 @@ class Writer:
             for name in ("labels", "annotations", "finalizers", "ownerReferences"):
                 if not meta.get(name):
                     meta.pop(name, None)
+        made["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         return made
 
     def _store(self, collection: Collection, record: Record, old: dict, made: dict, status: bool,
                applied: bool = False) -> Record:
         resource = collection.resource
         kinds.allocate(resource, made, old, self.allocator)
-        made["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
         if not applied:
             made["metadata"].pop("managedFields", None)
             if comparable(made) == comparable(old):
@@ -152,6 +157,8 @@ class Writer:
             made["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
         if not applied:
             managed.update(resource, old, made, self.manager, status, now())
+        if self.allocator.old and managed.ambiguous(made):
+            made["metadata"].pop("managedFields", None)
         if old["metadata"].get("deletionTimestamp") and not made["metadata"].get("finalizers"):
             if not self.dry_run:
                 self.store.remove(collection, record.key, old)
@@ -191,17 +198,12 @@ class Writer:
             owners.take((self.manager, "Apply", ""), {path for path in wanted if path[-1] != "."}, now())
             owners.pack(fresh)
             listed = fresh["metadata"].get("managedFields")
-            record = self._create_applied(collection, namespace, fresh, listed)
-            return record, True
+            return self._create_applied(collection, namespace, fresh), True
         return self._apply_over(collection, record, body, status, force), False
 
-    def _create_applied(self, collection, namespace, fresh, listed):
-        writer = Writer(self.store, self.allocator, self.schemas, self.manager, dry_run=True)
-        record = writer.create(collection, namespace, fresh, patched=True)
-        obj = record_object(record)
-        if listed:
-            obj["metadata"]["managedFields"] = listed
-        return self._put(collection, obj)
+    def _create_applied(self, collection, namespace, fresh) -> Record:
+        owned = fresh["metadata"].get("managedFields")
+        return self.create(collection, namespace, fresh, patched=True, owned=owned)
 
     def _apply_over(self, collection, record, body, status, force):
         resource, old = collection.resource, record.object()
@@ -250,7 +252,10 @@ class Writer:
             if not self.dry_run:
                 self.store.remove(collection, record.key)
                 kinds.release(resource, obj, self.allocator)
-            return obj if resource.kind == "Pod" else success(resource, record.name, record.uid)
+            if resource.kind != "Pod":
+                return success(resource, record.name, record.uid)
+            obj["metadata"].update(deletionTimestamp=now(), deletionGracePeriodSeconds=0)
+            return ordered(resource, obj)
         if "deletionTimestamp" not in obj["metadata"]:
             obj["metadata"].update(deletionTimestamp=later(seconds), deletionGracePeriodSeconds=seconds)
             if "generation" in obj["metadata"]:
@@ -283,9 +288,10 @@ def uid_mismatch(resource: Resource, record: Record, uid: str) -> str:
             f"AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {record.uid}")
 
 
-def invalid_object_version(resource: Resource, name: str) -> ApiError:
+def invalid_object_version(resource: Resource, name: str, old: bool) -> ApiError:
+    zero = "0x0" if old else "0"
     made = invalid_object(resource, name, [(kinds.INVALID, "metadata.resourceVersion",
-                                            "Invalid value: 0: must be specified for an update")])
+                                            f"Invalid value: {zero}: must be specified for an update")])
     made.body["message"] = made.body["message"].replace(resource.qualified_kind, resource.qualified, 1)
     made.body["details"]["kind"] = resource.plural
     return made
