@@ -23,7 +23,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "weft/cleanup.h"
+#include "weft/keyhash.h"
 
 static void on_timer(uv_timer_t *timer);
 
@@ -85,14 +85,13 @@ static void turn(void *kube);
 
 static void net_retire(struct kube *k, struct kube_net *net)
 {
-	struct kube_old_net *old = kube_net_count(net) ? calloc(1, sizeof(*old)) : NULL;
+	struct kube_old_net *old;
 
-	if (!kube_net_count(net)) {
+	if (kube_net_count(net) == 0) {
 		kube_net_free(net);
 		return;
 	}
-	if (!old)
-		abort();
+	old = must_alloc(1, sizeof(*old));
 	old->net = net;
 	LL_PREPEND(k->old, old);
 }
@@ -395,26 +394,18 @@ int kube_new(uv_loop_t *loop, const struct kube_access *access, const char *user
 
 static char *copied(const char *text, size_t len)
 {
-	char *copy = malloc(len + 1);
-
-	if (!copy)
-		abort(); /* a restart adopts everything */
-	memcpy(copy, text, len);
-	copy[len] = '\0';
-	return copy;
+	return memcpy(must_alloc(1, len + 1), text, len);
 }
 
 struct kube_call *kube_send(struct kube *k, const struct kube_request *r)
 {
 	const char *type = r->content_type ? r->content_type : "application/json";
-	struct kube_call *c = calloc(1, sizeof(*c));
+	struct kube_call *c = must_alloc(1, sizeof(*c));
 
-	if (!c)
-		abort();
 	c->kube = k;
-	c->method = copied(r->method, strlen(r->method));
-	c->path = copied(r->path, strlen(r->path));
-	c->content_type = copied(type, strlen(type));
+	c->method = must_strdup(r->method);
+	c->path = must_strdup(r->path);
+	c->content_type = must_strdup(type);
 	c->body = r->body ? copied(r->body, r->len) : NULL;
 	c->body_len = r->body ? r->len : 0;
 	c->max_body = r->max_body ? r->max_body : KUBE_MAX_BODY;

@@ -101,7 +101,7 @@ struct kube_health {
 	uint64_t last_answer_ms;     /* uv_now() of the last answer of any kind; 0 = never */
 	char error[WEFT_ERR_TEXT];   /* of the last call without an answer, "" since one came */
 	uint64_t requests, failures; /* since the start; failures = no answer */
-	uint64_t bytes_in;
+	uint64_t bytes_in;           /* headers, and bodies after unpacking */
 };
 void kube_health(const struct kube *k, struct kube_health *out);
 

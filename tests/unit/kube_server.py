@@ -9,6 +9,7 @@ with its standard input. The path of a request says what is done to it, see the 
   tls      certificate for 127.0.0.1, ::1 and api.test     h2       the same, with HTTP/2
   name     certificate for other.test only                 foreign  certificate of another CA
   plain    HTTP without TLS                                mute     accepts, and says nothing
+  reset    accepts, and hangs up a little later
 """
 import gzip
 import json
@@ -23,6 +24,7 @@ import time
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 
 CERTS, RECORDINGS = map(pathlib.Path, sys.argv[1:3])
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -184,7 +186,7 @@ class Http1:
 
 
 class Http2:
-    """Only GET; /stall begins and stays, all else is echoed."""
+    """Only GET; /stall begins and stays, /goaway announces the connection's end, all else is echoed."""
 
     def __init__(self, sock, number):
         self.sock, self.number = sock, number
@@ -203,6 +205,8 @@ class Http2:
         self.h2.send_headers(stream, [(":status", "200")])
         body = json.dumps({"http": 2, "headers": headers, "connection": self.number}).encode()
         self.h2.send_data(stream, body, end_stream=headers[":path"] != "/stall")
+        if headers[":path"] == "/goaway":
+            self.h2.close_connection()
 
 
 def tls(name, h2_too=False):
@@ -218,13 +222,16 @@ def tls(name, h2_too=False):
     return context
 
 
-def serve(sock, context, number):
+def serve(name, sock, context, number):
     try:
+        if name == "reset":
+            time.sleep(0.3)
+            return
         if context:
             sock = context.wrap_socket(sock, server_side=True)
         h2_chosen = context and sock.selected_alpn_protocol() == "h2"
         (Http2 if h2_chosen else Http1)(sock, number).serve()
-    except (OSError, AttributeError, ValueError):
+    except (OSError, AttributeError, ValueError, h2.exceptions.ProtocolError):
         pass
     finally:
         sock.close()
@@ -247,7 +254,7 @@ def listen(name, context, family=socket.AF_INET, address="127.0.0.1"):
             if name == "mute":
                 kept.append(sock)
             else:
-                threading.Thread(target=serve, args=(sock, context, number), daemon=True).start()
+                threading.Thread(target=serve, args=(name, sock, context, number), daemon=True).start()
     threading.Thread(target=accept, daemon=True).start()
 
 
@@ -259,6 +266,7 @@ def main():
     listen("foreign", tls("foreign"))
     listen("plain", None)
     listen("mute", None)
+    listen("reset", None)
     print("ready", flush=True)
     sys.stdin.read()
 

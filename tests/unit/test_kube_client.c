@@ -240,6 +240,44 @@ static void test_one_step_for_many(void **state)
 	bed_close(&bed);
 }
 
+/* The number of a connection that is opened now; the server counts them all. */
+static unsigned next_connection(void)
+{
+	const char *at;
+	struct bed bed;
+	unsigned n;
+
+	bed_open_on(&bed, "tls");
+	at = strstr(bed_get(&bed, "/echo")->body, "\"connection\": ");
+	assert_non_null(at);
+	n = (unsigned)strtoul(at + strlen("\"connection\": "), NULL, 10);
+	bed_close(&bed);
+	return n;
+}
+
+/* Calls that wait for a connection which then fails do not try the same server one after another. */
+static void test_waiting_calls(void **state)
+{
+	struct bed_result *r[4];
+	struct bed bed;
+	unsigned before;
+
+	(void)state;
+	before = next_connection();
+	bed_open_on(&bed, "reset");
+	for (int i = 0; i < 4; i++) {
+		r[i] = bed_result_new(&bed);
+		bed_send(r[i], (struct kube_request){.path = "/echo"});
+	}
+	for (int i = 0; i < 4; i++) {
+		bed_wait(r[i]);
+		bed_expect(r[i], KUBE_NO_ANSWER);
+		free(r[i]);
+	}
+	bed_close(&bed);
+	assert_int_equal(next_connection(), before + 2);
+}
+
 /* An error is an answer: no reason to go elsewhere. */
 static void test_errors_keep_the_server(void **state)
 {
@@ -457,6 +495,7 @@ int main(void)
 	        cmocka_unit_test(test_proxy_of_the_environment),
 	        cmocka_unit_test(test_next_server),
 	        cmocka_unit_test(test_one_step_for_many),
+	        cmocka_unit_test(test_waiting_calls),
 	        cmocka_unit_test(test_errors_keep_the_server),
 	        cmocka_unit_test(test_silence_before_the_answer),
 	        cmocka_unit_test(test_total_limit),

@@ -407,6 +407,19 @@ static void test_http2_cancel(void **state)
 		free(stalled[i]);
 }
 
+/* A server that is to stop sends its clients away (--goaway-chance). */
+static void test_http2_goaway(void **state)
+{
+	struct bed bed;
+	unsigned first;
+
+	(void)state;
+	bed_open_on(&bed, "h2");
+	first = connection_of(bed_get(&bed, "/goaway"));
+	assert_int_not_equal(connection_of(bed_get(&bed, "/api")), first);
+	bed_close(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +436,7 @@ int main(void)
 	        cmocka_unit_test(test_unauthorized_reads_again),
 	        cmocka_unit_test(test_http2),
 	        cmocka_unit_test(test_http2_cancel),
+	        cmocka_unit_test(test_http2_goaway),
 	        cmocka_unit_test(test_system_authorities), /* last: it changes the process's mounts */
 	};
 
