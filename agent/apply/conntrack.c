@@ -17,6 +17,7 @@ struct flush {
 	size_t n;
 	struct ct_flow *stale;
 	size_t n_stale, size;
+	size_t before; /* stale ones that an earlier dump has found */
 };
 
 static void free_flush(struct flush *f)
@@ -84,7 +85,9 @@ static bool is_stale(const struct flush *f, const struct ct_flow *flow)
 
 static void restart(void *ctx)
 {
-	((struct flush *)ctx)->n_stale = 0;
+	struct flush *f = ctx;
+
+	f->n_stale = f->before;
 }
 
 static int take(void *ctx, const struct nlmsghdr *nlh)
@@ -107,12 +110,15 @@ static int take(void *ctx, const struct nlmsghdr *nlh)
 	return 0;
 }
 
-static int find_stale(struct netlink *nl, struct flush *f, struct nl_msg *msg, struct weft_err *err)
+static int find_stale_of(struct netlink *nl, struct flush *f, uint8_t family, struct nl_msg *msg,
+                         struct weft_err *err)
 {
 	struct netlink_sink sink = {.restart = restart, .msg = take, .ctx = f};
-	uint8_t first = f->by_addr[0]->addr.family, last = f->by_addr[f->n - 1]->addr.family;
-	int rc = ct_msg_dump(msg, first == last ? first : AF_UNSPEC);
+	int rc;
 
+	f->before = f->n_stale;
+	netlink_msg_reset(msg);
+	rc = ct_msg_dump(msg, family);
 	if (rc)
 		return weft_err_errno(err, rc, "reading UDP flows");
 	rc = netlink_dump(nl, msg, &sink, err);
@@ -120,6 +126,15 @@ static int find_stale(struct netlink *nl, struct flush *f, struct nl_msg *msg, s
 		return weft_err_set(err, EINVAL,
 		                    "the kernel does not tell its flows: modprobe nf_conntrack_netlink");
 	return rc ? (weft_err_wrap(err, "reading UDP flows"), rc) : 0;
+}
+
+/* A dump for each family: older kernels (6.1) filter no dump of both. */
+static int find_stale(struct netlink *nl, struct flush *f, struct nl_msg *msg, struct weft_err *err)
+{
+	uint8_t first = f->by_addr[0]->addr.family, last = f->by_addr[f->n - 1]->addr.family;
+	int rc = find_stale_of(nl, f, first, msg, err);
+
+	return rc || first == last ? rc : find_stale_of(nl, f, last, msg, err);
 }
 
 /* Outcomes of one batch. What is gone already is as good as deleted. The first other refusal is returned. */

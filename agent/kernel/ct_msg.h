@@ -22,8 +22,7 @@ struct ct_flow {
 	uint32_t id;             /* the entry's, as the kernel wrote it; 0 = unknown */
 };
 
-/* The request of a dump of UDP entries; family AF_UNSPEC: both. Kernels before 5.8 tell other protocols too.
- */
+/* The request of a dump of one family's UDP entries. Kernels before 5.8 tell other protocols too. */
 int ct_msg_dump(struct nl_msg *msg, uint8_t family);
 
 /* Delete exactly this entry: its original tuple, and its id where known, so that no successor is hit. */

@@ -381,7 +381,7 @@ static void flush_flows(struct ipvs *i, const struct network *n)
 	struct svc_virtual v = virtual(n->vip, IPPROTO_UDP, 53),
 	                   other = virtual(n->other_vip, IPPROTO_UDP, 53);
 	struct svc_dest only_b[] = {dest(n->b, 5353, 1)};
-	struct conntrack_service none = {.addr = v.key.addr, .port = 53}, gone = none;
+	struct conntrack_service none = {.addr = v.key.addr, .port = 53}, gone = none, both[2];
 	int a = udp(n->a, 5353), b = udp(n->b, 5353);
 	int client = udp(n->client, 40000), client2 = udp(n->client, 40001), client3 = udp(n->client, 40002);
 	size_t deleted = 99;
@@ -402,7 +402,9 @@ static void flush_flows(struct ipvs *i, const struct network *n)
 	assert_int_equal(deleted, 0);
 	gone.serving = only_b;
 	gone.n_serving = 1;
-	assert_int_equal(conntrack_flush_udp(nl, &gone, 1, &deleted, NULL), 0);
+	both[0] = both[1] = gone;
+	both[1].addr = virtual(strchr(n->vip, ':') ? "192.0.2.53" : "2001:db8::53", IPPROTO_UDP, 53).key.addr;
+	assert_int_equal(conntrack_flush_udp(nl, both, 2, &deleted, NULL), 0);
 	assert_int_equal(deleted, 1);
 	assert_int_equal(flows(nl, v.key.addr.family), 2);
 	kernel_ends_connections(true);

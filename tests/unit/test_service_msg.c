@@ -263,27 +263,37 @@ struct table {
 	struct ct_flow flow[ENTRIES];
 	size_t n;
 	int dump_error, refuse;
-	int interrupt; /* so many dumps are interrupted, after telling half */
+	int interrupt;       /* so many dumps are interrupted, after telling half */
+	uint8_t interrupted; /* of this family; AF_UNSPEC: of any */
 	unsigned dumps, sends, messages;
-	uint8_t asked; /* the dump's family */
+	uint8_t asked; /* the last dump's family */
 };
 
+/* Like Linux 6.1, which filters dumps of one family only. */
 static int table_dump(struct netlink *nl, struct nl_msg *req, const struct netlink_sink *sink,
                       struct weft_err *err)
 {
 	struct table *t = (struct table *)nl;
 	AUTO_MSG *msg = netlink_msg_new();
-	size_t n = t->interrupt > 0 ? t->n / 2 : t->n;
+	uint8_t family = ((struct nfgenmsg *)nlmsg_data(nlmsg_hdr(req)))->nfgen_family;
+	bool cut = t->interrupt > 0 && (!t->interrupted || t->interrupted == family);
+	size_t n = cut ? t->n / 2 : t->n;
 	int rc = t->dump_error;
 
 	t->dumps++;
-	t->asked = ((struct nfgenmsg *)nlmsg_data(nlmsg_hdr(req)))->nfgen_family;
+	t->asked = family;
+	if (t->asked == AF_UNSPEC)
+		rc = -EOPNOTSUPP;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
+		if (t->flow[i].src.addr.family != t->asked)
+			continue;
 		put_entry(msg, IPPROTO_UDP, &t->flow[i], 0);
 		rc = sink->msg(sink->ctx, nlmsg_hdr(msg));
 	}
-	if (t->interrupt-- > 0)
+	if (cut) {
+		t->interrupt--;
 		rc = -EINTR;
+	}
 	return rc ? weft_err_errno(err, rc, "the stand-in says so") : 0;
 }
 
@@ -348,7 +358,7 @@ static void fill(struct table *t)
 static const struct svc_dest serving4[] = {{.addr = {AF_INET, {10, 244, 0, 1}}, .port = 5353, .weight = 1}};
 static const struct svc_dest serving6[] = {{.addr = {AF_INET6, {0xfd, 0x44, [15] = 1}}, .port = 5353}};
 
-/* S27, H2: by original destination and the reply's source; one dump for all services. */
+/* S27, H2: by original destination and the reply's source; one dump of each family for all services. */
 static void flush(void **state)
 {
 	struct table t;
@@ -367,9 +377,10 @@ static void flush(void **state)
 	assert_int_equal(t.n, 4);
 	for (size_t i = 0; i < t.n; i++)
 		assert_true(t.flow[i].src.port == 1 || (t.flow[i].src.port >= 4 && t.flow[i].src.port <= 6));
-	assert_int_equal(t.dumps, 1);
-	assert_int_equal(t.asked, AF_UNSPEC);
+	assert_int_equal(t.dumps, 2);
+	assert_int_equal(t.asked, AF_INET6);
 	assert_int_equal(conntrack_flush_udp(&t.base, &s[3], 1, NULL, NULL), 0);
+	assert_int_equal(t.dumps, 3);
 	assert_int_equal(t.asked, AF_INET);
 	assert_int_equal(t.sends, 1); /* nothing more to say */
 }
@@ -406,6 +417,7 @@ static void flush_failures(void **state)
 {
 	struct table t;
 	struct conntrack_service s = {addr("10.96.0.10"), 53, serving4, 1};
+	struct conntrack_service both[] = {s, {addr("fd00::10"), 53, serving6, 1}};
 	struct weft_err err = WEFT_ERR_INIT;
 	size_t deleted;
 
@@ -415,6 +427,11 @@ static void flush_failures(void **state)
 	assert_int_equal(conntrack_flush_udp(&t.base, &s, 1, &deleted, &err), 0);
 	assert_int_equal(deleted, 2);
 	assert_int_equal(t.messages, 2); /* what an interrupted dump told is void */
+	fill(&t);
+	t.interrupt = 1;
+	t.interrupted = AF_INET6;
+	assert_int_equal(conntrack_flush_udp(&t.base, both, 2, &deleted, &err), 0);
+	assert_int_equal(deleted, 3); /* and what the family before told is not */
 	fill(&t);
 	t.refuse = -EBUSY;
 	assert_int_equal(conntrack_flush_udp(&t.base, &s, 1, &deleted, &err), -EBUSY);
