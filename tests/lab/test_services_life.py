@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Health, UDP flows, settings, and what Services live through: S25 to S29, H3, H4, H6, H11, H13."""
+"""Health, UDP flows, settings, and what Services live through: S10, S25 to S29, H3, H4, H6, H11, H13."""
 
+import contextlib
 import json
+import os
 
 from stage import Stage, fence, problems, wait_chosen, wait_routed, wait_virtual
-from weftlab import (Conversation, Lab, Port, TcpStream, ask, check, equal, http, snapshot, terminating, unready,
-                     wait_until, wait_who)
+from weftlab import (Conversation, Endpoint, Hammer, Lab, LossProbe, Port, TcpStream, Writes, ask, check, equal, http,
+                     snapshot, terminating, unready, wait_until, wait_who)
+from weftlab.node import Datastore
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -225,14 +228,15 @@ def test_s29_restarts_keep_flows_and_write_nothing(lab):
     wait_routed(lab, web.lb(4), web.lb(6))
     fence(lab, stage)
     before = {name: node_state(lab[name]) for name in ("r1n1", "r2n1")}
-    for family in lab.families:
-        with TcpStream(stage.asker, stage.far, family=family, address=web.vip(family)) as inside, \
-                TcpStream(stage.client, stage.far, family=family, address=web.lb(family), port=7008) as outside:
-            for _ in range(2):
-                stage.node.restart_weftd(kill=True)
-                stage.far_node.restart_weftd(kill=True)
-                inside.wait_progress()
-                outside.wait_progress()
+    with contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(TcpStream(asker, stage.far, family=family, address=address(family), port=port))
+                   for family in lab.families
+                   for asker, address, port in ((stage.asker, web.vip, 7008), (stage.client, web.lb, 7008))]
+        for _ in range(2):
+            stage.node.restart_weftd(kill=True)
+            stage.far_node.restart_weftd(kill=True)
+            for stream in streams:
+                stream.wait_progress()
     for name, state in before.items():
         state.same(node_state(lab[name]), f"kernel state of {name} before and after kills")
 
@@ -242,6 +246,65 @@ def node_state(node):
     taken["ipvs"] = {f"{key} {virtual.scheduler} {virtual.flags & 1} {virtual.timeout} {sorted(virtual.weights.items())}"
                      for key, virtual in node.ipvs().items()}
     return taken
+
+
+def test_s29_a_restart_writes_nothing_and_loses_nothing(lab):
+    """Killed and stopped: no request to the kernel that would change anything, not one lost datagram."""
+    stage, node = lab.stage, lab.stage.node
+    web = lab.service("web", stage.backends, target=8080, type="LoadBalancer", externalTrafficPolicy="Local",
+                      sessionAffinity="ClientIP", loadBalancerSourceRanges=["0.0.0.0/1", "128.0.0.0/1"])
+    web.set(externalIPs=web.externals())
+    lab.service("none", [], type="NodePort")
+    lab.service("leaving", [terminating(stage.near), stage.far], target=8080)
+    lab.service("elsewhere", [stage.far], target=8080, type="NodePort", internalTrafficPolicy="Local")
+    udp = lab.service("udp", [stage.far], port=7007, proto="UDP")
+    fence(lab, stage)
+    with LossProbe(stage.asker, stage.far, address=udp.vip(4)) as four, \
+            LossProbe(stage.asker, stage.far, family=6, address=udp.vip(6)) as six:
+        for probe in (four, six):
+            probe.wait_flowing()
+        for kill in (True, False):
+            with Writes(node.ns) as writes:
+                node.restart_weftd(kill=kill)
+                wait_until(lambda: node.weft("status")["routes"]["pending"] == 0, 20, "weftd to have settled")
+                wait_status(stage.client, node.ip4, 10256, 200, "/healthz")
+            equal(writes.seen, [], f"requests to the kernel, kill: {kill}")
+    for probe in (four, six):
+        probe.result.none_lost("two restarts, through a ClusterIP")
+
+
+def test_s10_nothing_is_done_before_the_datastore_has_been_read(lab):
+    """weftd starts, its datastore is empty: what is there stays and serves. Then the datastore is another one, with all
+    that there is: what has changed is done, and nobody was refused meanwhile."""
+    stage, node = lab.stage, lab.stage.node
+    web = lab.service("web", [stage.near], target=8080)
+    wait_chosen(node, web, [stage.near])
+    node.weftd.stop()
+    before = node_state(node)
+    later = f"{lab.directory}/later"
+    made = Datastore(f"{later}.new")
+    lab.datastore.copy_to(made.path)
+    web.backends = [terminating(stage.near), Endpoint(stage.far)]
+    made.put(*web.slices())
+    os.makedirs(later)
+    node.write_config(datastore={"kind": "directory", "path": later})
+    try:
+        node.weftd.start()
+        node.wait_answering()
+        for family in lab.families:
+            equal(ask(stage.asker, web.vip(family), 80).who, "near", "before the datastore is there")
+        before.same(node_state(node), "the kernel's state before the datastore is there")
+        with Hammer([stage.asker], web.vip(4), 80, keep=0) as hammer:
+            os.rename(later, f"{later}.old")
+            os.rename(made.path, later)
+            wait_chosen(node, web, [stage.far])
+            hammer.wait_answered(5)
+        hammer.result.none_failed("from no datastore to one")
+    finally:
+        web.backends = [Endpoint(stage.near)]
+        node.write_config()
+        node.restart_weftd()
+    wait_chosen(node, web, [stage.near])
 
 
 def test_s29_endpoints_that_change_while_weftd_is_down(lab):

@@ -5,6 +5,7 @@ import re
 
 from stage import Stage, fence, host, problems, wait_not_routed, wait_routed
 from weftlab import Hammer, ask, check, equal, terminating, wait_until, wait_who, weft
+from weftlab.services import CIDRS
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -109,7 +110,7 @@ def test_excluded_nodes_announce_nothing(lab):
     wait_announcers(lab, web.lb(6), ALL)
 
 
-def test_an_advertisement_adds_external_and_cluster_ips(lab):
+def test_an_advertisement_adds_external_ips(lab):
     stage = lab.stage
     web = lab.service("web", [stage.near, stage.far], target=8080, labels={"app": "web"})
     web.set(externalIPs=web.externals())
@@ -127,6 +128,30 @@ def test_an_advertisement_adds_external_and_cluster_ips(lab):
         lab.datastore.delete("BGPAdvertisement", "more")
     for family in lab.families:
         wait_announcers(lab, web.external(family), set())
+
+
+def cidr_announcers(lab, family):
+    return {node.name for node in lab.nodes.values()
+            if any(CIDRS[family] in tor.prefixes(family, node.name) for tor in lab.tors(node.name))}
+
+
+def test_an_advertisement_adds_the_cluster_ips(lab):
+    """As their whole CIDR, from the nodes that it selects, and only as long as it is there."""
+    stage = lab.stage
+    web = lab.service("web", [stage.near, stage.far], target=8080)
+    fence(lab, stage)
+    for family in lab.families:
+        equal(cidr_announcers(lab, family), set(), "the service CIDR without an advertisement")
+    lab.datastore.put(weft("BGPAdvertisement", "more", types=["ClusterIP"], nodeSelector={"matchLabels": {"rack": "2"}}))
+    try:
+        for family in lab.families:
+            wait_until(lambda: cidr_announcers(lab, family) == {"r2n1", "r2n2"}, 30, "the CIDR to be announced by rack 2")
+            wait_until(lambda: CIDRS[family] in lab["spine"].prefixes(family), 30, "the CIDR at the spine")
+            wait_who(stage.client, web.vip(family), 80, {"near", "far"})
+    finally:
+        lab.datastore.delete("BGPAdvertisement", "more")
+    for family in lab.families:
+        wait_until(lambda: not cidr_announcers(lab, family), 30, "the CIDR to be withdrawn")
 
 
 def test_no_request_fails_while_announcers_change(lab):
@@ -173,6 +198,36 @@ def test_lb_ips_are_given_out_and_kept(lab):
     for address in others.values():
         wait_announcers(lab, address, set())
         check(not ask(stage.asker, address, 80, timeout=0.7).who, f"{address} answers though nobody has it")
+
+
+def leaders(lab):
+    """Nodes whose weftd says that it is the controller."""
+    running = [node for node in lab.nodes.values() if node.weftd.running]
+    return [node for node in running if (node.weft("status").get("controller") or {}).get("leading")]
+
+
+def test_agents_elect_one_controller(lab):
+    """All stand, one leads. When it is killed another one takes over: what was given stays, what is new is given."""
+    stage = lab.stage
+    wait_until(lambda: len(leaders(lab)) == 1, 20, "one controller")
+    kept = lab.service("kept", [stage.near], target=8080, type="LoadBalancer", lb_status=False)
+    ips = wait_assigned(lab, kept)
+    (first,) = leaders(lab)
+    first.weftd.hold()
+    try:
+        fresh = lab.service("fresh", [stage.far], target=8080, type="LoadBalancer", lb_status=False)
+        others = wait_assigned(lab, fresh)
+        (second,) = leaders(lab)
+        check(second is not first, "a dead controller")
+        equal(set(ips.values()) & set(others.values()), set(), "addresses that two Services share")
+    finally:
+        first.weftd.start()
+        first.wait_answering()
+    equal(assigned(lab, kept), ips, "what the controller before gave")
+    wait_until(lambda: len(leaders(lab)) == 1, 20, "one controller")
+    for address in others.values():
+        wait_routed(lab, address)
+        wait_who(stage.client, address, 80, "far")
 
 
 def test_lb_ips_asked_for(lab):

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sources, node ports and affinity: S21 to S24, H2, H8, H12."""
+"""Sources, node ports and affinity: S21 to S24, H2, H8, H10, H12."""
+
+import json
+import socket
 
 from stage import Stage, fence, wait_chosen, wait_routed, wait_virtual
 from weftlab import Conversation, Port, ask, check, equal, terminating, wait_until, wait_who
+from weftlab.traffic import client_socket
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -87,6 +91,59 @@ def test_s21_foreigners_at_a_cluster_ip_are_masqueraded(lab):
                 equal(seen, {stage.node.ip(family)}, f"source that {name} sees")
         finally:
             lab["tor1"].ns.run(f"ip -{family} route del {vip} via {gateway}")
+
+
+def test_h8_marks_of_endpoints_and_sources_do_not_meet(lab):
+    """LoadBalancer IP with policy Local, from inside: chosen by mark. The hairpin's source is changed nevertheless, others'
+    are not, and a mark that somebody else has put on the packet changes nothing."""
+    stage = lab.stage
+    web = lab.service("web", [stage.near, stage.far], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
+    for family in lab.families:
+        vip = web.lb(family)
+        wait_who(stage.near, vip, 80, {"near", "far"})
+        seen = sources(stage.near, vip, 80, {"near", "far"})
+        equal(seen, {"near": {stage.node.ip(family)}, "far": {stage.near.ip(family)}}, "sources of a backend that asks")
+        for asker in (stage.lonely, stage.empty_node):
+            wait_who(asker, vip, 80, {"near", "far"})
+            for mark in (1, 0x4000, 0x7f000001):
+                with client_socket(asker, vip, "tcp") as made:
+                    made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+                    made.settimeout(5)
+                    made.connect((vip, 80))
+                    made.sendall(b"who\n")
+                    who, source = made.recv(2048).decode().split()[:2]
+                    check(who in ("near", "far"), who)
+                    equal(source, asker.ip(family), f"source of {asker.name} with mark {mark:#x}")
+
+
+def counted(node):
+    """Named counters of the table `look`."""
+    found = json.loads(node.ns.run("nft -j list counters table inet look"))["nftables"]
+    return {each["counter"]["name"]: each["counter"]["packets"] for each in found if "counter" in each}
+
+
+def test_h10_calls_of_a_vip_pass_no_forward_hook(lab):
+    """Input, IPVS, output, postrouting: who judges there sees the endpoint, and the VIP as original destination.
+    H2: IPVS leaves no `ct status dnat`."""
+    stage, node = lab.stage, lab.stage.node
+    web = lab.service("web", [stage.far], target=8080)
+    for family, word in ((4, "ip"), (6, "ip6")):
+        vip, far = web.vip(family), stage.far.ip(family)
+        wait_who(stage.asker, vip, 80, "far")
+        to_vip = f"ct direction original ct original {word} daddr {vip}"
+        node.ns.run(["nft", "-f", "-"], stdin=f"""table inet look {{
+            counter forwarded {{ }}; counter judged {{ }}; counter translated {{ }}
+            chain forward {{ type filter hook forward priority 10; {to_vip} counter name forwarded; }}
+            chain post {{ type filter hook postrouting priority 90;
+                {to_vip} {word} daddr {far} counter name judged; {to_vip} ct status dnat counter name translated; }}
+        }}""")
+        try:
+            equal(ask(stage.asker, vip, 80).who, "far", "who answers")
+            seen = counted(node)
+            check(seen["judged"] > 2, f"packets to the endpoint in postrouting: {seen}")
+            equal((seen["forwarded"], seen["translated"]), (0, 0), "packets in forward, packets with ct status dnat")
+        finally:
+            node.ns.run("nft delete table inet look")
 
 
 def test_s21_masquerade_all(lab):

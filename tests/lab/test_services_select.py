@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which Services and which of their addresses are served: S1 to S5."""
+"""Which Services and which of their addresses are served: S1 to S5, S30."""
 
-from stage import Stage, fence, wait_chosen, wait_virtual
-from weftlab import Port, ask, check, equal, wait_who
+from stage import Stage, fence, wait_chosen, wait_routed, wait_virtual
+from weftlab import Endpoint, Port, ask, check, equal, slice_of, wait_who
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -95,6 +95,21 @@ def test_s4_protocols_and_ports_are_independent(lab):
             check(ask(stage.asker, web.vip(family), port, proto).who, f"{port}/{proto} answers no more")
 
 
+def test_s4_each_protocol_from_everywhere(lab):
+    """A pod, the node, another node, a client behind the routers; ClusterIP, node port, LoadBalancer IP."""
+    stage = lab.stage
+    protos = ("tcp", "udp", "sctp")
+    web = lab.service("web", stage.backends, ports=[Port(80, 8080, p.upper(), p) for p in protos], type="LoadBalancer")
+    wait_routed(lab, web.lb(4), web.lb(6))
+    for family in lab.families:
+        for index, proto in enumerate(protos):
+            for asker in (stage.asker, stage.node, stage.empty_node, stage.client):
+                if asker is not stage.client:
+                    wait_who(asker, web.vip(family), 80, stage.names, proto)
+                wait_who(asker, web.lb(family), 80, stage.names, proto)
+                wait_who(asker, stage.far_node.ip(family), web.ports[index].node, stage.names, proto)
+
+
 def test_s5_external_ips(lab):
     stage = lab.stage
     web = lab.service("web", stage.backends, target=8080)
@@ -114,7 +129,8 @@ def test_s5_external_ips_outside_the_allowed_ranges(lab):
     web = lab.service("web", stage.backends, target=8080)
     web.set(externalIPs=[*web.externals(), "203.0.113.250"])
     wait_virtual(node, ("TCP", "203.0.113.250", 80), bool, "an external IP")
-    node.write_config(services={**lab.weft_options["services"], "externalIPs": ["203.0.113.0/25", "2001:db8:e::/64"]})
+    node.write_config(services={**lab.weft_options["services"], "externalIPs": ["203.0.113.0/25", "203.0.113.128/26",
+                                                                                    "203.0.113.192/27", "2001:db8:e::/64"]})
     try:
         node.restart_weftd()
         wait_virtual(node, ("TCP", "203.0.113.250", 80), lambda v: v is None, "the external IP outside to go")
@@ -123,3 +139,28 @@ def test_s5_external_ips_outside_the_allowed_ranges(lab):
     finally:
         node.write_config()
         node.restart_weftd()
+
+
+def test_s30_each_family_has_a_state_of_its_own(lab):
+    """Endpoints of one family only: it is served, the other is refused, or dropped by policy Local."""
+    stage = lab.stage
+    web = lab.service("web", [stage.near], target=8080, type="NodePort")
+    local = lab.service("local", [stage.near, stage.far], target=8080, internalTrafficPolicy="Local")
+    single = {family: lab.service(f"single-{family}", [stage.near], target=8080, families=[family]) for family in lab.families}
+    port = [{"name": "", "protocol": "TCP", "port": 8080}]
+    for family, other in ((4, 6), (6, 4)):
+        lab.datastore.put(slice_of("web", other, [], port),
+                          slice_of("local", other, [Endpoint(stage.far).manifest(other)], port))
+        wait_who(stage.asker, web.vip(other), 80, "refused", per=1)
+        wait_who(stage.client, stage.node.ip(other), web.node_port, "refused", per=1)
+        wait_who(stage.asker, local.vip(other), 80, "timeout", per=1)
+        lab.datastore.put(*web.slices(), *local.slices())
+        wait_who(stage.asker, web.vip(other), 80, "near")
+        wait_who(stage.asker, local.vip(other), 80, "near")
+        lab.datastore.put(slice_of("web", other, [], port))
+        wait_who(stage.asker, web.vip(other), 80, "refused", per=1)
+        wait_who(stage.asker, web.vip(family), 80, "near")
+        wait_who(stage.asker, single[family].vip(family), 80, "near")
+        check(single[family].key(other) not in stage.node.ipvs(), "a Service of one family is served in the other")
+        lab.datastore.put(*web.slices())
+        wait_who(stage.asker, web.vip(other), 80, "near")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is refused, what is dropped, and by which policy: S14 to S20, and H1, H5, H7."""
+"""What is refused, what is dropped, and by which policy: S14 to S20, and H1, H5, H7, H9."""
 
 from stage import Stage, fence, wait_chosen, wait_routed, wait_virtual
 from weftlab import Conversation, Endpoint, Port, ask, check, equal, wait_until, wait_who
@@ -116,6 +116,20 @@ def test_h1_daemons_of_the_host_are_not_on_vips(lab):
                 for asker in (stage.asker, node):
                     equal(ask(asker, address, 9999, proto).outcome, "refused", f"{proto} from {asker.name} to {address}")
             equal(ask(stage.client, web.lb(family), 9999, proto).outcome, "refused", "from outside to the LB IP")
+
+
+def test_h9_a_service_on_port_21(lab):
+    """IPVS then takes every other port of the VIP for FTP's data: what the Service does not list is refused before it.
+    Source port 20 is never balanced, as docs/services.md says."""
+    stage = lab.stage
+    ftp = lab.service("ftp", [stage.near], port=21, target=8080, type="LoadBalancer")
+    for family in lab.families:
+        for address in (ftp.vip(family), ftp.lb(family)):
+            wait_who(stage.asker, address, 21, "near")
+            for asker in (stage.asker, stage.node):
+                for port in (20, 80, 2121):
+                    equal(ask(asker, address, port).outcome, "refused", f"port {port} of {address}")
+        check(not ask(stage.asker, ftp.vip(family), 21, source_port=20, timeout=0.7).who, "source port 20 is balanced")
 
 
 def test_s18_external_local(lab):

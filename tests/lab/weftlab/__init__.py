@@ -11,8 +11,9 @@ from .services import Endpoint, Port, Service, expected_ips, service, slice_of, 
 from .snapshot import Snapshot, snapshot
 from .topology import Topology
 from .traffic import Conversation, Hammer, Reply, Server, ask, http, spread, wait_who
+from .writes import Writes
 
 __all__ = ["CniError", "CommandError", "Conversation", "Endpoint", "Hammer", "Lab", "LabError", "Link", "LossProbe",
-           "Netns", "Node", "Pod", "Port", "Reply", "Server", "Service", "Snapshot", "TcpStream", "Topology", "ask",
-           "build_directory", "check", "equal", "expected_ips", "http", "parallel", "ping", "seen_source", "service",
+           "Netns", "Node", "Pod", "Port", "Reply", "Server", "Service", "Snapshot", "TcpStream", "Topology", "Writes",
+           "ask", "build_directory", "check", "equal", "expected_ips", "http", "parallel", "ping", "seen_source", "service",
            "slice_of", "snapshot", "spread", "terminating", "unready", "wait_until", "wait_who", "weft"]

@@ -54,21 +54,28 @@ def services(ns: Netns) -> dict:
     with ns, socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as link:
         link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         link.bind((0, 0))
-        family = _family(link)
+        number = _family(link)
         found = {}
-        for attributes in _dump(link, family, GET_SERVICE, b"") if family else ():
+        for attributes in _dump(link, number, GET_SERVICE, b"") if number else ():
             service = _attributes(attributes[1])
             key, nest = _key(service)
             virtual = Virtual(service[6].rstrip(b"\0").decode(), struct.unpack_from("=I", service[7])[0],
                               struct.unpack("=I", service[8])[0])
-            for row in _dump(link, family, GET_DEST, nest):
+            for row in _dump(link, number, GET_DEST, nest):
                 dest = _attributes(row[2])
                 version = struct.unpack("=H", dest[11])[0] if 11 in dest else struct.unpack("=H", service[1])[0]
                 address = _address(version, dest[1])
-                weight, active, inactive = (struct.unpack("=I", dest[number])[0] for number in (4, 7, 8))
+                weight, active, inactive = (struct.unpack("=I", dest[each])[0] for each in (4, 7, 8))
                 virtual.dests[address, struct.unpack("!H", dest[2])[0]] = Destination(weight, active, inactive)
             found[key] = virtual
         return found
+
+
+def family(ns: Netns) -> int:
+    """The number of generic netlink's family IPVS, 0: there is none."""
+    with ns, socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC) as link:
+        link.bind((0, 0))
+        return _family(link)
 
 
 def _key(service: dict) -> tuple[tuple, bytes]:

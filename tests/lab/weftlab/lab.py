@@ -347,6 +347,10 @@ class Lab:
         for name, ns in self.namespaces.items():
             ns.sysctl("ipv6/conf/default/accept_dad", 0)
             ns.sysctl("ipv6/conf/all/accept_dad", 0)
+            if name not in self.nodes:
+                # In one kernel a router takes the sender's hash of a connection, which by default changes when an answer is
+                # late: the connection would move to another path, which real routers do not do.
+                ns.sysctl("core/txrehash", 0)
             if name in self.routers:
                 ns.sysctl("ipv4/ip_forward", 1)
                 ns.sysctl("ipv6/conf/all/forwarding", 1)
