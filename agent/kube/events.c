@@ -289,8 +289,7 @@ static bool take_token(struct kube_events *e, const struct kube_event_about *abo
 	o->spent = back < o->spent ? o->spent - (unsigned)back : 0;
 	if (o->spent == BURST)
 		return false;
-	if (o->spent++ == 0)
-		o->refilled_ms = now;
+	o->spent++;
 	return true;
 }
 

@@ -228,6 +228,8 @@ void uv_close(uv_handle_t *h, uv_close_cb fn)
 
 /* ---- the client ---- */
 
+static inline void sim_time_out(void *arg);
+
 static inline void sim_answer_with(struct kube_call *c, enum kube_result result, int status, const char *body)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -237,6 +239,7 @@ static inline void sim_answer_with(struct kube_call *c, enum kube_result result,
 	if (c->over)
 		return;
 	c->over = true;
+	sim_remove(sim_time_out, c);
 	if (result != KUBE_OK) {
 		weft_err_set(&err, EIO, "%s %s: %s", c->method, c->path, kube_result_name(result));
 		a.err = &err;
