@@ -18,6 +18,7 @@
 #include "agent/apply/sysctl.h"
 #include "agent/apply/tunnel.h"
 #include "agent/bird/ctl.h"
+#include "agent/daemon/datastore.h"
 #include "agent/daemon/lock.h"
 #include "agent/kernel/link_msg.h"
 #include "agent/kernel/netlink.h"
@@ -166,6 +167,20 @@ static void clean_kernel(struct job *j)
 	printf("restored the kernel settings\n");
 }
 
+/* First of all: what schedules pods must look elsewhere. Without an answer the rest is done all the same. */
+static void tell_datastore(struct job *j)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	int r;
+
+	if (j->cfg->datastore.kind != WEFT_DATASTORE_KUBERNETES)
+		return;
+	r = datastore_leave(j->cfg, &err);
+	check(j, "the Node's condition", r, &err);
+	if (r == 0)
+		printf("told the API server that this node has no network any more\n");
+}
+
 int cleanup_run(const struct weft_config *cfg, struct weft_err *err)
 {
 	struct job j = {.cfg = cfg};
@@ -173,6 +188,7 @@ int cleanup_run(const struct weft_config *cfg, struct weft_err *err)
 
 	if (lock < 0)
 		return lock;
+	tell_datastore(&j);
 	remove_file(&j, cfg->cni.conf_dir, WEFT_CONFLIST);
 	j.nl = netlink_open(err);
 	if (!j.nl)

@@ -1,14 +1,105 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "agent/daemon/datastore.h"
 
+#include "agent/kube/access.h"
+#include "agent/kube/kubernetes.h"
 #include "agent/source/directory.h"
+#include "weft/cleanup.h"
+
+#define LEAVE_MS 10000
+
+_Static_assert(WEFT_SERVERS_MAX <= KUBE_SERVERS, "each server of the configuration can be tried");
+
+/* What pointers of struct kubernetes_options point to. */
+struct kubernetes_names {
+	struct kube_access access;
+	const char *secrets[WEFT_SECRETS_MAX];
+};
+
+static int load_access(const struct weft_config_datastore *d, struct kube_access *out, struct weft_err *err)
+{
+	const char *servers[WEFT_SERVERS_MAX];
+	struct kube_access_options o = {.kubeconfig = *d->kubeconfig ? d->kubeconfig : NULL,
+	                                .context = *d->context ? d->context : NULL,
+	                                .servers = servers,
+	                                .n_servers = d->n_servers};
+
+	for (size_t i = 0; i < d->n_servers; i++)
+		servers[i] = d->servers[i];
+	return kube_access_load(&o, out, err);
+}
+
+static int fill(const struct weft_config *cfg, struct kubernetes_names *names, struct kubernetes_options *o,
+                struct weft_err *err)
+{
+	const struct weft_config_datastore *d = &cfg->datastore;
+
+	for (size_t i = 0; i < d->n_secrets; i++)
+		names->secrets[i] = d->secrets[i];
+	*o = (struct kubernetes_options){.access = &names->access,
+	                                 .state_dir = cfg->state_dir,
+	                                 .node = cfg->node_name,
+	                                 .namespace = d->namespace,
+	                                 .secrets = names->secrets,
+	                                 .n_secrets = d->n_secrets,
+	                                 .services = cfg->services.enabled,
+	                                 .controller =
+	                                         cfg->services.enabled && cfg->roles & WEFT_ROLE_CONTROLLER};
+	return load_access(d, &names->access, err);
+}
+
+static int open_kubernetes(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
+                           struct weft_err *err)
+{
+	struct kubernetes_names names;
+	struct kubernetes_options o;
+	int r = fill(cfg, &names, &o, err);
+
+	if (r < 0)
+		return r;
+	r = kubernetes_new(loop, &o, out, err);
+	kube_access_free(&names.access);
+	return r;
+}
 
 int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
                    struct weft_err *err)
 {
-	int r = weft_directory_new(loop, cfg->datastore.path, out, err);
+	int r;
 
+	if (cfg->datastore.kind == WEFT_DATASTORE_KUBERNETES)
+		return open_kubernetes(loop, cfg, out, err);
+	r = weft_directory_new(loop, cfg->datastore.path, out, err);
 	if (r == 0)
 		weft_directory_rescan(*out, cfg->datastore.rescan_ms);
+	return r;
+}
+
+int datastore_check(const struct weft_config *cfg, struct weft_err *err)
+{
+	struct kube_access access;
+	int r;
+
+	if (cfg->datastore.kind != WEFT_DATASTORE_KUBERNETES)
+		return 0;
+	r = load_access(&cfg->datastore, &access, err);
+	if (r == 0)
+		kube_access_free(&access);
+	return r;
+}
+
+int datastore_leave(const struct weft_config *cfg, struct weft_err *err)
+{
+	struct kubernetes_names names;
+	struct kubernetes_options o;
+	int r;
+
+	if (cfg->datastore.kind != WEFT_DATASTORE_KUBERNETES)
+		return 0;
+	r = fill(cfg, &names, &o, err);
+	if (r < 0)
+		return r;
+	r = kubernetes_leave(&o, LEAVE_MS, err);
+	kube_access_free(&names.access);
 	return r;
 }

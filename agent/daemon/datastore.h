@@ -16,4 +16,11 @@
 int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
                    struct weft_err *err);
 
+/* What the configuration names outside of itself (a kubeconfig) is there and makes sense; nothing is asked.
+ */
+int datastore_check(const struct weft_config *cfg, struct weft_err *err);
+
+/* weft goes from this node: the datastore's users are told. Waits for the answer, but not for long. */
+int datastore_leave(const struct weft_config *cfg, struct weft_err *err);
+
 #endif

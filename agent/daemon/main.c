@@ -19,6 +19,7 @@
 #include "agent/daemon/agent.h"
 #include "agent/daemon/cleanup.h"
 #include "agent/daemon/controlling.h"
+#include "agent/daemon/datastore.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -65,7 +66,12 @@ static int load(const char *path, struct weft_config *cfg)
 static int check_config(const struct weft_config *cfg)
 {
 	weft_auto(weft_buf_free) struct weft_buf text = {0};
+	struct weft_err err = WEFT_ERR_INIT;
 
+	if (datastore_check(cfg, &err) < 0) {
+		fprintf(stderr, "%s\n", err.text);
+		return EXIT_FAILED;
+	}
 	weft_config_dump(cfg, &text);
 	fputs(weft_buf_text(&text), stdout);
 	return EXIT_SUCCESS;

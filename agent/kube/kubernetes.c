@@ -16,7 +16,8 @@
 #include "agent/source/decode.h"
 #include "weft/log.h"
 
-#define SWAP_MS (5 * 60 * 1000)
+#define SWAP_MS    (5 * 60 * 1000)
+#define LASTING_MS 5000
 
 /* kube-proxy's own: Services and slices that another proxy serves, and slices of headless Services (S1). */
 #define PROXY_SELECTOR \
@@ -207,12 +208,31 @@ static void on_trouble(void *ctx, const char *text)
 		if (c->complained)
 			log_info("%s: all is well again", c->name);
 		c->complained = false;
-	} else if (!*health.error) {
-		c->complained = true;
-		log_warning("%s: %s", c->name, text);
-	} else if (!k->outage) {
+		c->troubled_ms = 0;
+		return;
+	}
+	if (!c->troubled_ms)
+		c->troubled_ms = uv_now(k->loop) + 1;
+	if (!k->outage && *health.error) {
 		k->outage = true;
 		log_warning("no API server answers, what is known stays in force: %s", text);
+	}
+}
+
+/* What is over in a moment (a 410, a server that starts) is not worth a word. */
+void kubernetes_complain(struct kubernetes *k)
+{
+	struct kube_watch_state state;
+
+	for (size_t i = 0; i < k->n_collections && !k->outage; i++) {
+		struct kubernetes_collection *c = &k->collections[i];
+
+		if (!c->watch || c->complained || !c->troubled_ms ||
+		    uv_now(k->loop) < c->troubled_ms + LASTING_MS)
+			continue;
+		kube_watch_state(c->watch, &state);
+		c->complained = true;
+		log_warning("%s: %s", c->name, state.trouble);
 	}
 }
 

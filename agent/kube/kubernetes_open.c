@@ -60,6 +60,7 @@ static void on_tick(uv_timer_t *timer)
 {
 	struct kubernetes *k = timer->data;
 
+	kubernetes_complain(k);
 	if (!k->synced || !kubernetes_in_step(k))
 		return;
 	k->in_step_ms = uv_now(k->loop);

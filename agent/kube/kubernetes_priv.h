@@ -80,8 +80,9 @@ struct kubernetes_collection {
 	struct kube_watch *watch; /* NULL = not followed */
 	struct kubernetes_entry *entries;
 	unsigned generation;
-	bool complete;   /* has been listed as a whole */
-	bool complained; /* the log has its trouble */
+	bool complete;        /* has been listed as a whole */
+	bool complained;      /* the log has its trouble */
+	uint64_t troubled_ms; /* uv_now() when its trouble began; 0 = it has none */
 };
 
 #define KUBERNETES_COLLECTIONS 32
@@ -144,6 +145,7 @@ void kubernetes_add_collections(struct kubernetes *k, const struct kubernetes_op
 void kubernetes_follow(struct kubernetes_collection *c);
 void kubernetes_unfollow(struct kubernetes_collection *c);
 void kubernetes_check_synced(struct kubernetes *k);
+void kubernetes_complain(struct kubernetes *k); /* about troubles that last, once each */
 /* Namespaces are followed while they are needed. */
 void kubernetes_check_namespaces(struct kubernetes *k);
 struct kubernetes_collection *kubernetes_collection_of(struct kubernetes *k, enum weft_kind kind,
