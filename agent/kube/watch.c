@@ -137,7 +137,7 @@ static void relist(struct kube_watch *w)
 	w->begun = false;
 	set_text(&w->more, NULL);
 	set_text(&w->list_version, NULL);
-	w->step = streams(w) && !w->in_one ? STEP_INITIAL : STEP_PAGES;
+	w->step = streams(w) ? STEP_INITIAL : STEP_PAGES;
 }
 
 static void relist_now(struct kube_watch *w)
@@ -179,7 +179,7 @@ void watch_listing_complete(struct kube_watch *w, const char *version)
 	watch_listing_begun(w);
 	watch_set_version(w, version);
 	w->complete = true;
-	w->begun = w->newest = w->in_one = false;
+	w->newest = w->in_one = false;
 	w->step = STEP_FOLLOW;
 	set_timer(w, bound(SETTLED_MS, w->o.retry_ms));
 	watch_heard(w);
@@ -293,6 +293,13 @@ static void follow_failed(struct kube_watch *w, struct watch_failure *f)
 	}
 }
 
+static bool has_version(const struct kube_split *split)
+{
+	const char *version = kube_split_version(split);
+
+	return version && *version;
+}
+
 /* What became of the call; the splitter and the stream itself know better than the client. */
 static void judge(struct kube_watch *w, const struct kube_answer *a, struct watch_failure *f)
 {
@@ -305,7 +312,7 @@ static void judge(struct kube_watch *w, const struct kube_answer *a, struct watc
 		*f = w->failure;
 	else if (a->result == KUBE_OK && kube_split_end(w->split, &err) < 0)
 		snprintf(f->text, sizeof(f->text), "GET %.200s: %.500s", w->o.path, err.text);
-	else if (a->result == KUBE_OK && w->step == STEP_PAGES && !kube_split_version(w->split))
+	else if (a->result == KUBE_OK && w->step == STEP_PAGES && !has_version(w->split))
 		snprintf(f->text, sizeof(f->text), "GET %.200s: a list without a resourceVersion", w->o.path);
 	if (f->result == KUBE_OK && *f->text)
 		f->result = KUBE_NONSENSE;

@@ -49,7 +49,10 @@ static const cJSON *metadata(const cJSON *json)
 
 static const char *version_of(const cJSON *json)
 {
-	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(metadata(json), "resourceVersion"));
+	const cJSON *version = cJSON_GetObjectItemCaseSensitive(metadata(json), "resourceVersion");
+	const char *text = cJSON_GetStringValue(version);
+
+	return text && *text ? text : NULL;
 }
 
 static void tell(struct kube_watch *w, bool deleted, const char *text, size_t len, const cJSON *json)

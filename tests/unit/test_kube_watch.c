@@ -117,7 +117,8 @@ static void test_continue_expired(void **state)
 	        {.want = MORE("t"), .recorded = "1.26-02-list-limit-continue.9.bin"},
 	        {.want = LIST("0"), .body = ITEMS("6", OBJECT("b", "2"))},
 	        {.want = WATCH("6"), .chunked = true, .body = ERROR_EVENT(410, "Expired")},
-	        {.want = LIST("6"), .body = ITEMS("8", "")},
+	        {.want = LIST("6"), .status = 410, .body = STATUS(410, "Expired")},
+	        {.want = PAGE(""), .body = ITEMS("8", "")},
 	        FOLLOWED("8"),
 	};
 
@@ -224,12 +225,25 @@ static void test_no_end_mark_ever(void **state)
 	RUN(turns, "begin +a@1 begin +a@1 complete 3");
 }
 
+/* An end mark without a version to go on from. */
+static void test_end_mark_without_version(void **state)
+{
+	static const struct turn turns[] = {
+	        {.want = STREAM(""), .chunked = true, .body = EVENT("ADDED", "a", "1") END_MARK("")},
+	        {.want = STREAM(""), .chunked = true, .hold = true, .body = END_MARK("3")},
+	};
+
+	(void)state;
+	RUN(turns, "begin +a@1 begin complete 3");
+}
+
 /* What is no list is no empty list. */
 static void test_no_list(void **state)
 {
 	static const char *const bodies[] = {
 	        "{}",
 	        "{\"items\":[]}",
+	        ITEMS("", ""),
 	        "{\"metadata\":{\"resourceVersion\":\"5\"}}",
 	        "{\"items\":[],\"metadata\":{\"resourceVersion\":\"5\"}",
 	        STATUS(200, ""),
@@ -387,6 +401,7 @@ static void test_starting_server(void **state)
 	bed_watch(&b);
 	/* 403, 401, 500: three texts. The watch that opens is the end of it, though it is silent. */
 	bed_expect(&b, "begin complete 5 trouble trouble trouble well");
+	assert_int_equal(b.watch->backoff.failures, 0); /* the next pause is a first one */
 	bed_stop(&b);
 }
 
@@ -418,6 +433,7 @@ int main(void)
 	        cmocka_unit_test(test_stream_versions),
 	        cmocka_unit_test(test_no_end_mark),
 	        cmocka_unit_test(test_no_end_mark_ever),
+	        cmocka_unit_test(test_end_mark_without_version),
 	        cmocka_unit_test(test_no_list),
 	        cmocka_unit_test(test_item_no_json),
 	        cmocka_unit_test(test_changes_recorded),

@@ -131,6 +131,7 @@ static void test_list_cut_everywhere(void **state)
 static void free_in_each(const struct turn *turns, size_t n, const char *log, size_t calls)
 {
 	for (size_t at = 1; at <= calls; at++) {
+		size_t requests;
 		struct bed b;
 
 		bed_start(&b, turns, n);
@@ -138,6 +139,10 @@ static void free_in_each(const struct turn *turns, size_t n, const char *log, si
 		bed_watch(&b);
 		while (b.watch)
 			uv_run(&b.loop, UV_RUN_ONCE);
+		requests = b.server.at;
+		for (int i = 0; i < 20; i++)
+			uv_run(&b.loop, UV_RUN_NOWAIT);
+		assert_int_equal(b.server.at, requests); /* nothing is asked any more */
 		if (strncmp(log, weft_buf_text(&b.log), b.log.len) != 0)
 			fail_msg("told:\n%s\nnot:\n%s", weft_buf_text(&b.log), log);
 		bed_stop(&b);
