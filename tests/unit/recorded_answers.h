@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Answers of real API servers, byte for byte as they came: tests/unit/data/apiserver/VERSION-WHAT.N.bin, each
+ * Answers of real API servers, byte for byte as they came: tests/unit/data/answers/VERSION-WHAT.N.bin, each
  * with its header and, where the server did so, in chunks.
  */
 #ifndef TESTS_UNIT_RECORDED_ANSWERS_H
@@ -14,7 +14,7 @@
 #include "weft/buf.h"
 #include "weft/file.h"
 
-#define ANSWERS "tests/unit/data/apiserver/"
+#define ANSWERS "tests/unit/data/answers/"
 
 struct answer {
 	char *raw; /* all of it */
