@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 
 from kubeapi import faults
@@ -37,11 +38,15 @@ def token(api: ApiServer) -> str:
         return file.read().strip()
 
 
+def command(api: ApiServer, *options: str, bearer: str | None = None) -> list[str]:
+    return ["curl", "-sS", "-A", "weftd/test", "--cacert", os.path.join(api.tls_dir, "ca.crt"), "-H",
+            f"Authorization: Bearer {bearer or token(api)}", *options]
+
+
 def curl(api: ApiServer, path: str, *options: str, http: str = "--http1.1", bearer: str | None = None, timeout: int = 20):
     """(exit status, HTTP status, body)"""
-    done = subprocess.run(["curl", "-sS", "-A", "weftd/test", http, "--cacert", os.path.join(api.tls_dir, "ca.crt"), "-H",
-                           f"Authorization: Bearer {bearer or token(api)}", "-m", str(timeout), "-w", "\n%{http_code} %{http_version}",
-                           *options, api.url + path], capture_output=True, text=True, check=False)
+    done = subprocess.run(command(api, http, "-m", str(timeout), "-w", "\n%{http_code} %{http_version}", *options,
+                                  api.url + path, bearer=bearer), capture_output=True, text=True, check=False)
     body, _, last = done.stdout.rpartition("\n")
     code, version = last.split()
     if done.returncode == 0 and code != "000":
@@ -108,9 +113,9 @@ def test_http2_parallel(api: ApiServer):
     """ten watches and a list share one HTTP/2 connection"""
     paths = [f"{api.url}/api/v1/services?watch=1&timeoutSeconds=1&x={i}" for i in range(10)] + [f"{api.url}/api/v1/nodes"]
     api.stats(reset=True)
-    done = subprocess.run(["curl", "-sS", "-Z", "--http2", "-A", "weftd", "--cacert", os.path.join(api.tls_dir, "ca.crt"), "-H",
-                           f"Authorization: Bearer {token(api)}", "-w", "%{http_code}\n", *(each for path in paths for each in ("-o", "/dev/null", path))],
-                          capture_output=True, text=True, timeout=30, check=False)
+    outputs = [each for path in paths for each in ("-o", "/dev/null", path)]
+    done = subprocess.run(command(api, "-Z", "--http2", "-w", "%{http_code}\n", *outputs), capture_output=True, text=True,
+                          timeout=30, check=False)
     same(done.stdout.split(), ["200"] * 11, "statuses")
     counts = api.stats()["counts"]
     same(counts["all"]["requests"], 11, "requests")
@@ -166,10 +171,10 @@ def test_answers(api: ApiServer):
 
 def test_slow(api: ApiServer):
     """slow and delay: the bytes take their time"""
-    api("slow list services to 2000 bytes/s once")
+    api("slow list services to 20000 bytes/s once")
     began = time.monotonic()
     body = curl(api, "/api/v1/services")[2]
-    holds(time.monotonic() - began > len(body) / 2000 * 0.7, "slow: it was too fast")
+    holds(time.monotonic() - began > len(body) / 20000 * 0.7, "slow: it was too fast")
     api("delay get by 300 ms once")
     began = time.monotonic()
     curl(api, "/api/v1/namespaces/default")
@@ -259,15 +264,52 @@ def test_bookmarks(api: ApiServer):
     """bookmarks come at the interval, when something advanced, and before the end"""
     api("bookmarks every 300 ms")
     rv = api.stats()["rv"]
-    watch = subprocess.Popen(["curl", "-sSN", "-A", "w", "--cacert", os.path.join(api.tls_dir, "ca.crt"), "-H",
-                              f"Authorization: Bearer {token(api)}", f"{api.url}/api/v1/nodes?watch=1&allowWatchBookmarks=true"
-                              f"&resourceVersion={rv}&timeoutSeconds=2"], stdout=subprocess.PIPE, text=True)
+    watch = subprocess.Popen(command(api, f"{api.url}/api/v1/nodes?watch=1&allowWatchBookmarks=true&resourceVersion={rv}"
+                                     "&timeoutSeconds=2"), stdout=subprocess.PIPE, text=True)
     api.wait_watched("nodes")
     api.apply({**SERVICE, "metadata": {"name": "elsewhere", "namespace": "default"}})
     lines = [json.loads(line) for line in watch.communicate(timeout=20)[0].splitlines()]
     api("bookmarks every 60 s")
     same([line["type"] for line in lines], ["BOOKMARK"], "events")
     same(int(lines[0]["object"]["metadata"]["resourceVersion"]) > rv, True, "it advanced")
+
+
+def test_error_events(api: ApiServer):
+    """error events: told in open watches, which end then; a reset HTTP/2 stream leaves its connection alone"""
+    with connect(api, "/api/v1/services?watch=1&resourceVersion=0") as sock:
+        api.wait_watched("services")
+        api("error 500 in watches of services")
+        data = read_until(sock, b"0\r\n\r\n")
+    same((b'"type":"ERROR"' in data, b'"code":500' in data), (True, True), "the event")
+    api("cut watch after 10 bytes stream once")
+    api.stats(reset=True)
+    paths = (f"{api.url}/api/v1/services?watch=1&timeoutSeconds=9", f"{api.url}/readyz")
+    done = subprocess.run(command(api, "--http2", "-w", " %{http_code}", *paths), capture_output=True, text=True, check=False)
+    same((done.stdout[-6:], "INTERNAL_ERROR" in done.stderr), ("ok 200", True), "the stream and the next: " + done.stderr)
+    same(api.stats()["counts"]["127.0.0.1"]["connections"], 1, "connections")
+
+
+def test_goaway(api: ApiServer):
+    """goaway: an HTTP/2 connection's streams go on to their end, then it is closed"""
+    watch = subprocess.Popen(command(api, "--http2", f"{api.url}/api/v1/nodes?watch=1&resourceVersion={api.stats()['rv']}"
+                                     "&timeoutSeconds=2"), stdout=subprocess.PIPE, text=True)
+    api.wait_watched("nodes")
+    api("goaway")
+    api("touch nodes")
+    out = watch.communicate(timeout=20)[0]
+    same((watch.returncode, json.loads(out)["type"]), (0, "MODIFIED"), "the watch")
+
+
+def test_large(api: ApiServer):
+    """bodies above 3 MiB get 413, objects above etcd's limit a 500"""
+    for http in ("--http1.1", "--http2"):
+        for size, wanted in ((3300000, 413), (1700000, 500), (1000, 201)):
+            with tempfile.NamedTemporaryFile("w") as file:
+                json.dump({"metadata": {"generateName": "big-"}, "data": {"a": "x" * size}}, file)
+                file.flush()
+                _, code, body = curl(api, "/api/v1/namespaces/default/configmaps", "-H", "Content-Type: application/json",
+                                     "--data-binary", "@" + file.name, http=http)
+            same(code, wanted, f"{size} bytes by {http}: {body[:200]}")
 
 
 def test_crds(api: ApiServer):
@@ -388,7 +430,9 @@ def check_rbac(folder: str):
     options = ["--rbac", os.path.join(folder, "rbac.yaml"), "--token", os.path.join(folder, "tokens.csv")]
     with ApiServer(folder, options=options) as api:
         for method, path, wanted in ASKED:
-            extra = ["-X", method] + (["-H", "Content-Type: application/merge-patch+json", "-d", "{}"] if method == "PATCH" else [])
+            extra = ["-X", method]
+            if method == "PATCH":
+                extra += ["-H", "Content-Type: application/merge-patch+json", "-d", "{}"]
             same(curl(api, path, *extra, bearer="agent-token")[1], wanted, f"{method} {path}")
         same(curl(api, "/api/v1/secrets")[1], 200, "system:masters")
 
@@ -397,8 +441,8 @@ def check_many(folder: str):
     """10,000 services, 10,000 slices of 10 endpoints, 5,000 nodes: listed at 100 MB/s, paged, followed by 200 watches"""
     options = ["--generate", "services=10000,endpoints=10,nodes=5000"]
     with ApiServer(folder, options=options) as api:
-        _, code, head = curl(api, "/apis/discovery.k8s.io/v1/endpointslices", "-o", "/dev/null", "-w",
-                             "\n%{size_download} %{time_total} %{time_starttransfer}\n%{http_code} %{http_version}", timeout=60)
+        told = "\n%{size_download} %{time_total} %{time_starttransfer}\n%{http_code} %{http_version}"
+        _, code, head = curl(api, "/apis/discovery.k8s.io/v1/endpointslices", "-o", "/dev/null", "-w", told, timeout=60)
         size, total, first = map(float, head.split()[:3])
         same(code, 200, "list")
         holds(2300 < size / 10000 < 3300, f"{size / 10000:.0f} bytes per slice; a real one of 10 endpoints has 2,590")

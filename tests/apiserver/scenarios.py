@@ -28,8 +28,8 @@ KUBERNETES = {"apiVersion": "v1", "kind": "Service", "metadata": {
 
 
 def widgets(replay: Replay):
-    from kubeapi.control import _load_one
-    _load_one(replay.server, copy.deepcopy(WIDGETS), "scenario")
+    from kubeapi.control import load_one
+    load_one(replay.server, copy.deepcopy(WIDGETS), "scenario")
 
 
 def slices(replay: Replay, *names: str):
@@ -98,6 +98,12 @@ def _node_a(replay: Replay):
     del node["status"]["conditions"]
     node["metadata"]["managedFields"] = node["metadata"]["managedFields"][1:]
     replay.put(node)
+
+
+def _put_widget(replay: Replay):
+    widgets(replay)
+    replay.writer("h-rec").create(replay.server.store.named("widgets"), "rec",
+                                  {"metadata": {"name": "put"}, "spec": {"cidr": "1.0.0.0/8"}})
 
 
 def _deletable(replay: Replay):
@@ -190,8 +196,7 @@ SCENARIOS = (
     Scenario("08-errors", seed=lambda replay: (widgets(replay), slices(replay, "page-0"), replay.put(KUBERNETES)),
              skip={30: "malformed requests have tests of their own", 31: "the same"}),
     Scenario("09-patch", seed=_node_a, skip={23: "fieldValidation"}),
-    Scenario("10-put-post-conflict", seed=lambda replay: (widgets(replay), replay.writer("h-rec").create(
-        replay.server.store.named("widgets"), "rec", {"metadata": {"name": "put"}, "spec": {"cidr": "1.0.0.0/8"}})), loose={9: ("name",)}),
+    Scenario("10-put-post-conflict", seed=_put_widget, loose={9: ("name",)}),
     Scenario("12-delete", seed=_deletable, hidden={7: _held, 10: _pod}),
     Scenario("13-lease", skip={13: CERTIFICATE}),
     Scenario("14-gzip", seed=lambda replay: replay.seed(2), skip={1: "before the objects were made"}),
@@ -202,7 +207,8 @@ SCENARIOS = (
              skip={n: "CustomResourceDefinitions are files here" for n in (2, 3, 12, 15)}),
     Scenario("20-services", seed=lambda replay: replay.put({**KUBERNETES, "metadata": replay.objects(11)[0]["metadata"]}),
              skip={12: CONTROLLER, 13: "Endpoints", 14: CONTROLLER, 15: CONTROLLER}, loose={11: ("targetPort",)}),
-    Scenario("21-nodes", at={(2, 0.1): _controller, (4, 0.4): _node_b}, loose={1: ("managedFields",)}, skip={5: CERTIFICATE, 6: CERTIFICATE}),
+    Scenario("21-nodes", at={(2, 0.1): _controller, (4, 0.4): _node_b}, loose={1: ("managedFields",)},
+             skip={5: CERTIFICATE, 6: CERTIFICATE}),
     Scenario("25-large-events", seed=lambda replay: None, at={(3, 0.3): _escapes}),
     Scenario("26-watchlist", seed=lambda replay: (widgets(replay), replay.seed(1 if replay.version == "1.36" else 4))),
     Scenario("31-min-request-timeout", seed=_short_watches, loose={0: ("bookmarks",)}, at={(1, 1.6): _told_late}),

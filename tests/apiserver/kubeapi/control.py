@@ -19,7 +19,7 @@ import yaml
 from . import resources
 from .faults import Unclear, seconds, understand
 from .patch import merge
-from .status import ApiError
+from .status import REASONS, ApiError, error
 from .writes import Writer
 
 
@@ -133,6 +133,13 @@ class Control:
     def _end_watches(self, words):
         self.server.end_watches(_names(words["of"]))
 
+    def _error_event(self, words):
+        code = int(words["status"])
+        self.server.fail_watches(error(code, REASONS.get(code), f"scripted {code}"), _names(words["of"]))
+
+    def _go_away(self, _words):
+        self.server.go_away()
+
     async def _stop(self, words):
         await self.server.stop(words["how"] or "orderly")
 
@@ -243,6 +250,8 @@ class Control:
         meta = (obj or {}).get("metadata", {})
         name = meta.get("name") or command.get("name")
         namespace = (meta.get("namespace") or command.get("namespace") or "default") if collection.resource.namespaced else ""
+        if obj is not None:
+            ensure_namespace(self.server, namespace)
         return collection, namespace, name, f"{namespace}/{name}" if namespace else name
 
     def _writer(self, command: dict) -> Writer:
@@ -314,6 +323,13 @@ def put(server, obj: dict, target, writer: Writer, whole: bool = False) -> dict:
     return record.object()
 
 
+def ensure_namespace(server, name: str):
+    """For the control socket and files; requests get a 404."""
+    spaces = server.store.find("", "v1", "namespaces")
+    if name and name not in spaces.records:
+        Writer(server.store, server.allocator, server.schemas, "test").create(spaces, "", {"metadata": {"name": name}})
+
+
 def load(server, path: str) -> int:
     """Manifests: objects, Lists, RBAC, CustomResourceDefinitions."""
     count = 0
@@ -321,12 +337,12 @@ def load(server, path: str) -> int:
         documents = [each for each in yaml.safe_load_all(file) if each]
     for document in documents:
         for obj in document["items"] if document.get("kind") == "List" else [document]:
-            _load_one(server, obj, path)
+            load_one(server, obj, path)
             count += 1
     return count
 
 
-def _load_one(server, obj: dict, path: str):
+def load_one(server, obj: dict, path: str):
     if obj["apiVersion"].startswith("rbac.authorization.k8s.io/"):
         server.rbac.add(obj)
         return
@@ -341,8 +357,6 @@ def _load_one(server, obj: dict, path: str):
         raise ValueError(f"{path}: no resource for {obj.get('apiVersion')} {obj.get('kind')}")
     namespace = obj["metadata"].get("namespace", "default") if collection.resource.namespaced else ""
     key = f"{namespace}/{obj['metadata']['name']}" if namespace else obj["metadata"]["name"]
-    spaces = server.store.find("", "v1", "namespaces")
-    if namespace and namespace not in spaces.records:
-        _load_one(server, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, path)
+    ensure_namespace(server, namespace)
     put(server, obj, (collection, namespace, obj["metadata"]["name"], key),
         Writer(server.store, server.allocator, server.schemas, "kubectl-client-side-apply"))

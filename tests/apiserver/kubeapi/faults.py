@@ -139,6 +139,8 @@ ACTIONS = (
     ("thaw", r"thaw"),
     ("close", r"close connections(?: (?P<how>orderly|abruptly|reset))?"),
     ("end_watches", r"end watches(?: of (?P<of>[\w ,]+))?"),
+    ("error_event", r"error (?P<status>\d\d\d) in watches(?: of (?P<of>[\w ,]+))?"),
+    ("go_away", r"goaway"),
     ("stop", r"stop(?: (?P<how>orderly|abruptly))?"),
     ("start", r"start(?P<fresh> with new history)?(?: (?:with )?403 for (?P<forbid>[\d.]+\s*(?:ms|s)))?"),
     ("restart", r"restart(?P<fresh> with new history)?(?: after (?P<pause>[\d.]+\s*(?:ms|s)))?"

@@ -12,8 +12,9 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.frame
 
-from .wire import MAX_BODY, Connection, Cut, GoWriter, Request, Sink
+from .wire import MAX_BODY, Connection, Cut, Gone, GoWriter, Request, Sink
 
 FRAME_BUFFER = 4096     # Go's chunk of an HTTP/2 answer
 
@@ -24,10 +25,10 @@ class Http2Sink(Sink):
         self.session, self.stream = session, stream
         self.body = GoWriter(FRAME_BUFFER, self.out.append)
         self.ended, self.keep, self.uncounted = False, True, 0
-        self.reset = asyncio.Event()
+        self.reset = Gone()
 
     @property
-    def gone(self) -> asyncio.Event:
+    def gone(self) -> Gone:
         return self.reset
 
     def _head(self, code: int, headers: dict, size: int | None):
@@ -99,11 +100,18 @@ class Session:
         self.requests: dict[int, Request] = {}
         self.sinks: dict[int, Http2Sink] = {}
         self.tasks: set = set()
+        self.leaving = False    # GOAWAY was sent
 
     def flush(self):
         data = self.h2.data_to_send()
         if data:
             self.connection.writer.write(data)
+
+    def go_away(self):
+        """By hand: python3-h2's own closes its side for new frames too."""
+        frame = hyperframe.frame.GoAwayFrame(0, last_stream_id=self.h2.highest_inbound_stream_id)
+        self.leaving = True
+        self.connection.writer.write(frame.serialize())
 
     async def run(self):
         self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
@@ -173,6 +181,8 @@ class Session:
             await self.connection.server.handle(request, sink)
         finally:
             self.sinks.pop(sink.stream, None)
+            if self.leaving and not self.sinks:
+                asyncio.get_running_loop().call_later(0.1, self.connection.close)
             if not sink.ended and not sink.reset.is_set() and not self.connection.gone.is_set():
                 try:
                     self.h2.reset_stream(sink.stream, h2.errors.ErrorCodes.INTERNAL_ERROR)

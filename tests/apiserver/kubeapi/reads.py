@@ -208,7 +208,7 @@ def _list_body(server, collection: Collection, meta: dict, records: list[Record]
         head = (f'{{"kind":"{resource.kind}List","apiVersion":"{resource.api_version}","metadata":{jsontext.dumps(meta)},'
                 '"items":[')
         tail = "]}\n"
-    if server.version == "1.26" or not records:
+    if not server.streams_lists or not records:
         return [b"".join([head.encode(), b",".join([record.item for record in records]), tail.encode()])]
     writes = [head.encode(), records[0].item]
     for record in records[1:]:
@@ -238,7 +238,7 @@ class Watcher:
         self.server, self.collection, self.options, self.namespace, self.sink = server, collection, options, namespace, sink
         self.place = 0
         self.woken = asyncio.Event()
-        self.ended = False
+        self.ended, self.problem = False, None
 
     def wake(self):
         self.woken.set()
@@ -246,6 +246,10 @@ class Watcher:
     def stop(self):
         """The server ends all its watches, orderly."""
         self.ended = True
+        self.woken.set()
+
+    def fail(self, problem: ApiError):
+        self.problem = problem
         self.woken.set()
 
     async def run(self):
@@ -271,12 +275,14 @@ class Watcher:
                 return
             self.place = place
         collection.watchers.add(self)
+        self.sink.gone.callbacks.add(self.wake)
         try:
             if initial is not None:
                 await self._initial(initial, base)
             await self._follow(base)
         finally:
             collection.watchers.discard(self)
+            self.sink.gone.callbacks.discard(self.wake)
 
     def _too_old(self, start: int) -> ApiError:
         if not self.collection.resource.cached:
@@ -303,7 +309,7 @@ class Watcher:
     def _bookmark(self, rv: int, end: bool = False) -> bytes:
         resource = self.collection.resource
         meta: dict = {"resourceVersion": str(rv)}
-        if self.server.version == "1.26" and not resource.custom:
+        if self.server.null_stamps and not resource.custom:
             meta["creationTimestamp"] = None
         if end:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
@@ -327,6 +333,9 @@ class Watcher:
             self.woken.clear()
             told = await self._send_pending(told)
             now = time.monotonic()
+            if self.problem is not None:
+                await self._error(self.problem)
+                return
             if now >= deadline or self.ended:
                 await self.sink.end()
                 return
@@ -353,12 +362,13 @@ class Watcher:
         return self.place < self.collection.first + len(self.collection.log)
 
     async def _wait(self, seconds: float):
-        waiting = [asyncio.ensure_future(self.woken.wait()), asyncio.ensure_future(self.sink.gone.wait())]
+        if self.sink.gone.is_set():
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self.woken.set)
         try:
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await self.woken.wait()
         finally:
-            for each in waiting:
-                each.cancel()
+            timer.cancel()
 
     async def _send_pending(self, told: int) -> int:
         while self._pending():

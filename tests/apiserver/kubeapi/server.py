@@ -25,6 +25,8 @@ class Server:
                  log: str | None = None):
         self.listen, self.tls_dir, self.version = listen, tls_dir, version
         self.watch_list = version != "1.26"
+        self.streams_lists = version == "1.36"      # item by item, so in chunks of 2,048
+        self.null_stamps = version != "1.36"        # creationTimestamp in bookmarks
         self.store, self.tokens, self.rbac, self.schemas = Store(), Tokens(), Rbac(), Schemas()
         self.allocator = kinds.Allocator(*([service_cidrs] if service_cidrs else []), old=version == "1.26")
         self.api = api.Api(self)
@@ -100,6 +102,7 @@ class Server:
         """orderly: watches end with their last chunk, TLS says goodbye; abruptly: as after SIGKILL."""
         self.refuse()
         if how == "orderly":
+            self.go_away()
             self.end_watches()
             await asyncio.sleep(0.1)
         self.close_connections(how)
@@ -111,6 +114,19 @@ class Server:
             if not plurals or collection.resource.plural in plurals:
                 for watcher in list(collection.watchers):
                     watcher.stop()
+
+    def fail_watches(self, problem: ApiError, plurals=()):
+        """An ERROR event, then the end."""
+        for collection in self.store.collections.values():
+            if not plurals or collection.resource.plural in plurals:
+                for watcher in list(collection.watchers):
+                    watcher.fail(problem)
+
+    def go_away(self):
+        """HTTP/2's GOAWAY: streams go on, new ones need another connection."""
+        for connection in self.connections:
+            if connection.session is not None:
+                connection.session.go_away()
 
     def reinitialize(self, collection):
         """As after a change of the resource's CustomResourceDefinition."""
@@ -170,7 +186,8 @@ class Server:
     async def _serve(self, connection: wire.Connection):
         try:
             if connection.alpn == "h2":
-                await http2.Session(connection).run()
+                connection.session = http2.Session(connection)
+                await connection.session.run()
             else:
                 await wire.serve_http1(connection)
         except (wire.Cut, ConnectionError):
@@ -241,7 +258,7 @@ class Server:
         if self.log:
             self.log.write(json.dumps({
                 "time": round(time.time(), 3), "client": request.client, "user": who, "agent":
-                request.headers.get("user-agent", ""), "method": request.method, "target": request.target,
+                request.headers.get("user-agent", ""), "method": request.method, "target": request.target, "path": request.path,
                 "verb": wanted.verb, "resource": wanted.resource, "status": sink.code, "in": len(request.body),
                 "bytes": sink.bytes, "seconds": round(took, 4), "protocol": request.protocol,
                 **({"note": note} if note else {})}) + "\n")

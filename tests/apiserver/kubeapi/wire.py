@@ -90,7 +90,7 @@ class Sink:
         raise NotImplementedError
 
     @property
-    def gone(self) -> asyncio.Event:
+    def gone(self) -> "Gone":
         return self.connection.gone
 
 
@@ -189,15 +189,28 @@ class Http1Sink(Sink):
         await self.connection.writer.drain()
 
 
+class Gone(asyncio.Event):
+    """Set once; tells who waits for something else too."""
+
+    def __init__(self):
+        super().__init__()
+        self.callbacks: set = set()
+
+    def set(self):
+        super().set()
+        for callback in list(self.callbacks):
+            callback()
+
+
 class Connection(asyncio.StreamReaderProtocol):
     """One accepted connection: TLS is done, HTTP comes. `gone` is set when it is lost or the client ended it."""
 
     def __init__(self, server, client: str, sock: socket.socket):
         self.server, self.client, self.sock = server, client, sock
         self.stream = asyncio.StreamReader(limit=MAX_HEAD)
-        self.gone = asyncio.Event()
+        self.gone = Gone()
         self.reader = self.writer = None
-        self.certificate, self.user_given = None, None
+        self.certificate = self.alpn = self.session = None
         super().__init__(self.stream, self._connected)
 
     def _connected(self, reader, writer):

@@ -9,12 +9,13 @@ import random
 import uuid
 
 from . import kinds, managed, patch, schema
-from .jsontext import ordered, sorted_deep
+from .jsontext import dumps, ordered, sorted_deep
 from .resources import Resource
 from .status import (ApiError, already_exists, bad_request, conflict, error, invalid_object, invalid_options, not_found,
                      success)
 from .store import Collection, Record, Store
 
+ETCD_LIMIT = 1536 << 10
 SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "namespace")
 
 
@@ -54,6 +55,8 @@ class Writer:
         if self.dry_run:
             obj["metadata"].setdefault("resourceVersion", "0")
             return Record(collection.resource, obj, collection.head)
+        if len(dumps(obj)) > ETCD_LIMIT:
+            raise error(500, None, "etcdserver: request is too large")
         return self.store.put(collection, obj)
 
     # -- POST
