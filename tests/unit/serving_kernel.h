@@ -242,8 +242,8 @@ static inline int bed_ct_dump(struct netlink *nl, struct nl_msg *req, const stru
 	struct nl_msg *msg = netlink_msg_new();
 	int rc = 0;
 
-	(void)req;
 	(void)err;
+	assert_int_equal(((struct nfgenmsg *)nlmsg_data(nlmsg_hdr(req)))->nfgen_family, AF_INET);
 	RECORD("flows\n");
 	for (size_t i = 0; i < k->n && rc == 0; i++) {
 		const struct ct_flow *f = &k->flow[i];
