@@ -11,7 +11,7 @@
  * table is common to all namespaces. What is told:
  *
  *	weft NANOSECONDS
- *	bare NANOSECONDS
+ *	bare NANOSECONDS NANOSECONDS-OF-PROCESSOR-TIME
  *	adopt NANOSECONDS MESSAGES
  *	one COST UNIT MESSAGES
  */
@@ -229,13 +229,14 @@ static uint64_t now(void)
 
 static void by_bare(const struct load *l)
 {
-	uint64_t start = now();
+	uint64_t start = now(), used = count_nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 	struct bare b = bare_open();
 
 	for (unsigned n = 0; n < l->services; n++)
 		bare_service(&b, l, n);
 	bare_flush(&b);
-	printf("bare %llu\n", (unsigned long long)(now() - start));
+	used = count_nanoseconds(CLOCK_PROCESS_CPUTIME_ID) - used;
+	printf("bare %llu %llu\n", (unsigned long long)(now() - start), (unsigned long long)used);
 	bare_close(&b);
 }
 

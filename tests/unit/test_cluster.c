@@ -310,6 +310,26 @@ static void a_block_needs_a_pool(void **state)
 	cluster_free(c);
 }
 
+/* Also where the block is none to route: its pods are there all the same. */
+static void addresses_in_the_blocks_of_a_node(void **state)
+{
+	struct cluster *c = made();
+	const struct weft_addr in = addr("10.244.1.63"), other = addr("10.244.1.64"),
+	                       loose = addr("10.9.0.1"), v6 = addr("fd44::1");
+
+	(void)state;
+	assert_false(cluster_node_has(c, "b", &in));
+	put(c, block("10.244.1.0/26", "b", "pods"));
+	put(c, block("10.9.0.0/26", "b", "pods"));
+	assert_true(cluster_node_has(c, "b", &in));
+	assert_true(cluster_node_has(c, "b", &loose));
+	assert_false(cluster_node_has(c, "b", &other));
+	assert_false(cluster_node_has(c, "b", &v6));
+	assert_false(cluster_node_has(c, "a", &in));
+	assert_false(cluster_node_has(c, "nobody", &in));
+	cluster_free(c);
+}
+
 static void overlapping_blocks_have_one_winner(void **state)
 {
 	struct cluster *c = made();
@@ -558,6 +578,7 @@ int main(void)
 	        cmocka_unit_test(of_overlapping_pools_the_one_with_blocks_wins),
 	        cmocka_unit_test(a_pool_on_a_node_address_is_refused),
 	        cmocka_unit_test(a_block_needs_a_pool),
+	        cmocka_unit_test(addresses_in_the_blocks_of_a_node),
 	        cmocka_unit_test(overlapping_blocks_have_one_winner),
 	        cmocka_unit_test(a_lost_rank_is_noticed),
 	        cmocka_unit_test(arrival_order_means_nothing_before_synced),

@@ -111,6 +111,8 @@ static void nodes_know_their_lines(void **state)
 	(void)state;
 	assert_int_equal(yaml.docs[0].line, 3);
 	assert_int_equal(weft_yaml_line(doc, NULL), 5);
+	assert_int_equal(weft_yaml_line(doc, doc->root), 5);
+	assert_int_equal(weft_yaml_line(&yaml.docs[0], yaml.docs[0].root), 3);
 	assert_int_equal(weft_yaml_line(doc, list), 7);
 	assert_int_equal(weft_yaml_line(doc, cJSON_GetArrayItem(list, 1)), 8);
 	assert_int_equal(weft_yaml_line(doc, cJSON_GetArrayItem(list, 2)), 9);
