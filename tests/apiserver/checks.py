@@ -12,6 +12,9 @@ import subprocess
 import tempfile
 import time
 
+import h2.connection
+import h2.events
+
 from kubeapi import faults
 from kubeapi.process import ApiServer, ControlError
 
@@ -54,7 +57,7 @@ def curl(api: ApiServer, path: str, *options: str, http: str = "--http1.1", bear
     return done.returncode, int(code), body
 
 
-def connect(api: ApiServer, path: str, alpn: str = "http/1.1"):
+def connect(api: ApiServer, path: str | None, alpn: str = "http/1.1"):
     """A TLS connection on which a GET was sent, for looking at bytes."""
     context = ssl.create_default_context(cafile=os.path.join(api.tls_dir, "ca.crt"))
     context.set_alpn_protocols([alpn])
@@ -62,6 +65,8 @@ def connect(api: ApiServer, path: str, alpn: str = "http/1.1"):
     host, port = api.url.removeprefix("https://").rsplit(":", 1)
     made = context.wrap_socket(socket.create_connection((host, int(port)), 20), server_hostname="localhost",
                                suppress_ragged_eofs=False)
+    if path is None:
+        return made
     made.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nUser-Agent: weftd\r\nAuthorization: Bearer {token(api)}\r\n\r\n".encode())
     return made
 
@@ -120,6 +125,42 @@ def test_http2_parallel(api: ApiServer):
     counts = api.stats()["counts"]
     same(counts["all"]["requests"], 11, "requests")
     same(counts["127.0.0.1"]["connections"], 1, "connections")
+
+
+def test_http2_window(api: ApiServer):
+    """an HTTP/2 client with a small window gets a large answer whole"""
+    api.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"}, "data": {"a": "x" * 400000}})
+    with connect(api, None, "h2") as sock:
+        session = h2.connection.H2Connection()
+        session.initiate_connection()
+        session.send_headers(1, [(":method", "GET"), (":path", "/api/v1/namespaces/default/configmaps/large"),
+                                 (":scheme", "https"), (":authority", "x"), ("authorization", "Bearer " + token(api))],
+                             end_stream=True)
+        body, ended = b"", False
+        while not ended:
+            sock.sendall(session.data_to_send())
+            for event in session.receive_data(sock.recv(65536)):
+                if isinstance(event, h2.events.DataReceived):
+                    body += event.data
+                    session.acknowledge_received_data(event.flow_controlled_length, 1)
+                ended = ended or isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset))
+    same(len(json.loads(body)["data"]["a"]), 400000, "bytes")
+
+
+def test_conditions(api: ApiServer):
+    """a strategic merge patch of a Node's conditions changes its own and leaves the kubelet's; a merge patch does not"""
+    path, kubelet = "/api/v1/nodes/node-00001/status", ["MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]
+
+    def patch(kind: str, status: str):
+        _, code, body = curl(api, path, "-X", "PATCH", "-H", f"Content-Type: application/{kind}-patch+json", "-d", json.dumps(
+            {"status": {"conditions": [{"type": "NetworkUnavailable", "status": status, "reason": "weft"}]}}))
+        same(code, 200, body[:200])
+        found = [(each["type"], each["status"]) for each in json.loads(body)["status"]["conditions"]]
+        return [each for each in found if each[0] not in kubelet], [each[0] for each in found if each[0] in kubelet]
+
+    for status in ("False", "True", "True"):
+        same(patch("strategic-merge", status), ([("NetworkUnavailable", status)], kubelet), "strategic")
+    same(patch("merge", "False"), ([("NetworkUnavailable", "False")], []), "merge")
 
 
 def test_cut(api: ApiServer):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.sslproto
 import collections
 import json
 import socket
@@ -17,6 +18,7 @@ from .schema import Schemas
 from .status import ApiError, error
 from .store import Store
 
+asyncio.sslproto.SSLProtocol.max_size = 32768     # a buffer per connection: 256 kB would be 1.3 GB for 5,000 agents
 ADMIN_GROUPS = ("system:masters",)
 
 
