@@ -69,6 +69,7 @@ static void add_ippool(crypto_generichash_state *h, const struct weft_ippool *p)
 {
 	add(h, &p->cidr, sizeof(p->cidr));
 	add_number(h, p->block_size);
+	add_number(h, p->longest_block);
 	add_number(h, p->use);
 	add_number(h, p->tunnel);
 	add_number(h, p->disabled);
@@ -181,6 +182,8 @@ static void add_node(crypto_generichash_state *h, const struct weft_node *n)
 {
 	add(h, &n->ip4, sizeof(n->ip4));
 	add(h, &n->ip6, sizeof(n->ip6));
+	add(h, &n->pod_cidr4, sizeof(n->pod_cidr4));
+	add(h, &n->pod_cidr6, sizeof(n->pod_cidr6));
 	add_number(h, n->as_number);
 	add_number(h, n->autoscaler_taint);
 }

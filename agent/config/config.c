@@ -162,9 +162,6 @@ static const struct weft_limits socket_room = {0, WEFT_SOCKET_MAX};
 /* "/weftd.sock" and weft_file_replace()'s suffix stay within sun_path. */
 static const struct weft_limits run_room = {0, WEFT_SOCKET_MAX - sizeof("/weftd.sock.XXXXXX")};
 static const struct weft_limits stale_limits = {SECOND_MS, 24 * HOUR_MS};
-static const struct weft_limits cooldown_limits = {0, 24 * HOUR_MS};
-static const struct weft_limits release_limits = {SECOND_MS, 30 * 24 * HOUR_MS};
-static const struct weft_limits spare_limits = {0, 4096};
 
 static const struct weft_field bird_fields[] = {
         {"configDir", config_field_path, AT(bird.config_dir), 0, &path_room},
@@ -183,13 +180,6 @@ static const struct weft_field cni_fields[] = {
 };
 WEFT_FIELD_TABLE(cni_table, cni_fields);
 
-static const struct weft_field ipam_fields[] = {
-        {"cooldown", config_field_duration, AT(ipam.cooldown_ms), 0, &cooldown_limits},
-        {"spareAddresses", weft_field_u32, AT(ipam.spare_addresses), 0, &spare_limits},
-        {"releaseEmptyAfter", config_field_duration, AT(ipam.release_empty_after_ms), 0, &release_limits},
-};
-WEFT_FIELD_TABLE(ipam_table, ipam_fields);
-
 static const struct weft_field log_fields[] = {{"level", weft_field_enum, AT(log_level), 0, &level_enum}};
 WEFT_FIELD_TABLE(log_table, log_fields);
 
@@ -202,7 +192,7 @@ static const struct weft_field config_fields[] = {
         {"procSys", config_field_path, AT(proc_sys), 0, &path_room},
         {"bird", weft_field_object, 0, 0, &bird_table},
         {"cni", weft_field_object, 0, 0, &cni_table},
-        {"ipam", weft_field_object, 0, 0, &ipam_table},
+        {"ipam", config_field_ipam, 0, 0, NULL},
         {"services", weft_field_object, 0, 0, &config_services_table},
         {"log", weft_field_object, 0, 0, &log_table},
         {"roles", field_roles, AT(roles), 0, NULL},
@@ -360,7 +350,7 @@ int weft_config_load(const char *path, struct weft_config *out, weft_config_repo
 
 void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 {
-	char stale[32], cooldown[32], release[32];
+	char stale[32];
 
 	/* The strings' characters need no escapes: names and paths are restricted. */
 	weft_buf_printf(out, "nodeName: \"%s\"\n", c->node_name);
@@ -375,9 +365,7 @@ void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 	        profiles[c->bird.restart_profile], config_duration_str(c->bird.stale_routes_ms, stale));
 	weft_buf_printf(out, "cni:\n  confDir: \"%s\"\n  binDir: \"%s\"\n  mtu: %u\n", c->cni.conf_dir,
 	                c->cni.bin_dir, c->cni.mtu);
-	weft_buf_printf(out, "ipam:\n  cooldown: %s\n  spareAddresses: %u\n  releaseEmptyAfter: %s\n",
-	                config_duration_str(c->ipam.cooldown_ms, cooldown), c->ipam.spare_addresses,
-	                config_duration_str(c->ipam.release_empty_after_ms, release));
+	config_ipam_dump(&c->ipam, out);
 	config_services_dump(&c->services, out);
 	weft_buf_printf(out, "log:\n  level: %s\nroles:\n", levels[c->log_level]);
 	for (int i = 0; roles[i]; i++)

@@ -69,17 +69,25 @@ struct weft_config_cni {
 	uint32_t mtu; /* 0 = the underlay's minus encapsulation */
 };
 
-struct weft_config_ipam {
-	uint64_t cooldown_ms; /* before an address is used again */
-	uint32_t spare_addresses;
-	uint64_t release_empty_after_ms;
-};
-
 #define WEFT_CONFIG_CIDRS 16
 
 struct weft_config_cidrs {
 	struct weft_prefix cidr[WEFT_CONFIG_CIDRS];
 	size_t n;
+};
+
+/* Where blocks of pod addresses come from: claims in IPPools, or Node.spec.podCIDRs. */
+enum weft_ipam_mode { WEFT_IPAM_POOLS, WEFT_IPAM_NODE };
+
+struct weft_config_ipam {
+	enum weft_ipam_mode mode;
+	uint64_t cooldown_ms; /* before an address is used again */
+	uint32_t spare_addresses;
+	uint64_t release_empty_after_ms;
+
+	/* NODE */
+	struct weft_config_cidrs clusters; /* at least one; they do not overlap */
+	enum weft_tunnel_mode tunnel;
 };
 
 /* Which addresses of the node answer on node ports (S22). */

@@ -27,6 +27,14 @@ void config_datastore_dump(const struct weft_config_datastore *d, struct weft_bu
 /* The largest unit that leaves no rest. */
 const char *config_duration_str(uint64_t ms, char buf[32]);
 
+/* At most WEFT_CONFIG_CIDRS, into a struct weft_config_cidrs. */
+int config_field_cidrs(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+void config_dump_cidrs(struct weft_buf *out, const char *key, const struct weft_config_cidrs *cidrs);
+
+/* The section `ipam`; out is the whole struct. */
+int config_field_ipam(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+void config_ipam_dump(const struct weft_config_ipam *i, struct weft_buf *out);
+
 /* The section `services`; offsets count from the whole struct's start. */
 extern const struct weft_field_table config_services_table;
 void config_services_dump(const struct weft_config_services *s, struct weft_buf *out);

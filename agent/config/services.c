@@ -38,7 +38,7 @@ static int cidr_list(struct weft_decode_ctx *ctx, const cJSON *v, struct weft_co
 	return first;
 }
 
-static int field_cidrs(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+int config_field_cidrs(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
 	(void)f;
 	return cidr_list(ctx, v, out);
@@ -191,7 +191,7 @@ static const struct weft_field services_fields[] = {
         {"cidrs", field_service_cidrs, SERVICES(cidrs), 0, NULL},
         {"nodePortAddresses", field_node_port_addresses, AT(services), 0, NULL},
         {"nodePortRange", field_node_port_range, AT(services), 0, NULL},
-        {"externalIPs", field_cidrs, SERVICES(external_ips), 0, NULL},
+        {"externalIPs", config_field_cidrs, SERVICES(external_ips), 0, NULL},
         {"masqueradeAll", weft_field_bool, SERVICES(masquerade_all), 0, NULL},
         {"defaultLoadBalancerClass", weft_field_bool, SERVICES(default_class), 0, NULL},
         {"scheduler", field_scheduler, AT(services), 0, NULL},
@@ -204,7 +204,7 @@ const struct weft_field_table config_services_table = {.fields = services_fields
 
 /* --- the dump --- */
 
-static void dump_cidrs(struct weft_buf *out, const char *key, const struct weft_config_cidrs *cidrs)
+void config_dump_cidrs(struct weft_buf *out, const char *key, const struct weft_config_cidrs *cidrs)
 {
 	char text[WEFT_PREFIX_STR];
 
@@ -236,13 +236,13 @@ void config_services_dump(const struct weft_config_services *s, struct weft_buf 
 	char audit[32];
 
 	weft_buf_printf(out, "services:\n  enabled: %s\n", yes(s->enabled));
-	dump_cidrs(out, "cidrs", &s->cidrs);
+	config_dump_cidrs(out, "cidrs", &s->cidrs);
 	if (s->node_ports == WEFT_NODE_PORTS_CIDRS)
-		dump_cidrs(out, "nodePortAddresses", &s->node_port_cidrs);
+		config_dump_cidrs(out, "nodePortAddresses", &s->node_port_cidrs);
 	else
 		weft_buf_printf(out, "  nodePortAddresses: %s\n", node_port_words[s->node_ports]);
 	weft_buf_printf(out, "  nodePortRange: \"%u-%u\"\n", s->node_port_first, s->node_port_last);
-	dump_cidrs(out, "externalIPs", &s->external_ips);
+	config_dump_cidrs(out, "externalIPs", &s->external_ips);
 	weft_buf_printf(out,
 	                "  masqueradeAll: %s\n  defaultLoadBalancerClass: %s\n  scheduler: %s\n"
 	                "  statistics: %s\n  audit: %s\n",

@@ -4,6 +4,7 @@
 #include "agent/kube/access.h"
 #include "agent/kube/kubernetes.h"
 #include "agent/source/directory.h"
+#include "agent/source/podcidrs.h"
 #include "weft/cleanup.h"
 
 #define LEAVE_MS 10000
@@ -62,8 +63,8 @@ static int open_kubernetes(uv_loop_t *loop, const struct weft_config *cfg, struc
 	return r;
 }
 
-int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
-                   struct weft_err *err)
+static int open_kind(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
+                     struct weft_err *err)
 {
 	int r;
 
@@ -72,6 +73,21 @@ int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_s
 	r = weft_directory_new(loop, cfg->datastore.path, out, err);
 	if (r == 0)
 		weft_directory_rescan(*out, cfg->datastore.rescan_ms);
+	return r;
+}
+
+int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
+                   struct weft_err *err)
+{
+	int r = open_kind(loop, cfg, out, err);
+
+	if (r == 0 && cfg->ipam.mode == WEFT_IPAM_NODE)
+		*out = weft_podcidrs_new(&(struct weft_podcidrs_options){.loop = loop,
+		                                                         .source = *out,
+		                                                         .node = cfg->node_name,
+		                                                         .clusters = cfg->ipam.clusters.cidr,
+		                                                         .n_clusters = cfg->ipam.clusters.n,
+		                                                         .tunnel = cfg->ipam.tunnel});
 	return r;
 }
 

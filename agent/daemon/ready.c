@@ -47,7 +47,9 @@ static const char *not_ready(const struct agent *a, const struct agent_conflist 
 	if (!cluster_self(a->cluster))
 		return "waiting for the Node object of this node";
 	if (!held->v4 && !held->v6 && !pool_offers(a, AF_INET) && !pool_offers(a, AF_INET6))
-		return "waiting for an IPPool for pods that selects this node";
+		return a->cfg.ipam.mode == WEFT_IPAM_NODE
+		               ? "waiting for spec.podCIDRs of this node's Node"
+		               : "waiting for an IPPool for pods that selects this node";
 	if (!held->v4 && pool_offers(a, AF_INET))
 		return "waiting for an IPv4 block";
 	if (!held->v6 && pool_offers(a, AF_INET6))

@@ -249,12 +249,13 @@ static void plan_ranges(const struct cluster *c, const struct weft_bgpconfig *cf
 
 	for (size_t i = 0; cluster_pool_at(c, i, &p); i++) {
 		const struct weft_prefix *cidr = &p.spec->cidr;
+		uint8_t ge = p.spec->block_size, le = p.spec->longest_block ? p.spec->longest_block : ge;
 
 		/* A refused pool may have blocks from before; one without any must not open the filters. */
 		if (p.spec->use != WEFT_USE_PODS || (p.refused && !p.n_blocks))
 			continue;
-		add_range(&m->advertise, &m->n_advertise, cidr, p.spec->block_size, p.spec->block_size);
-		add_range(&m->import, &m->n_import, cidr, p.spec->block_size, p.spec->block_size);
+		add_range(&m->advertise, &m->n_advertise, cidr, ge, le);
+		add_range(&m->import, &m->n_import, cidr, ge, le);
 	}
 	for (size_t i = 0; cfg && i < cfg->n_import; i++)
 		add_range(&m->import, &m->n_import, &cfg->import[i].cidr, cfg->import[i].ge,

@@ -19,6 +19,8 @@ static const char *unusable(const struct cluster_pool *p)
 {
 	if (p->spec->use != WEFT_USE_PODS)
 		return "is not for Pods";
+	if (p->spec->longest_block)
+		return "gives each node the podCIDR of its Node, and no more";
 	if (p->spec->disabled)
 		return "is disabled";
 	if (!p->selects_self)
@@ -62,13 +64,14 @@ static int candidate(const struct cluster *c, const struct cluster_pool *p, stru
 	return 0;
 }
 
-static void exhausted(struct blocks_action *out, const char *pool, const struct weft_buf *whys)
+static void exhausted(struct blocks_action *out, const char *pool, const struct weft_buf *whys, bool fixed)
 {
 	out->step = BLOCKS_EXHAUSTED;
 	if (whys->len)
-		snprintf(out->text, sizeof(out->text),
-		         "no %s block can be claimed: %s. Add an IPPool, or free addresses",
-		         family_name(out->family), weft_buf_text(whys));
+		snprintf(out->text, sizeof(out->text), "no %s block can be claimed: %s. %s",
+		         family_name(out->family), weft_buf_text(whys),
+		         fixed ? "Free addresses: a node has as many pods as its podCIDR"
+		               : "Add an IPPool, or free addresses");
 	else if (pool)
 		snprintf(out->text, sizeof(out->text), "no %s block can be claimed: there is no %s IPPool %s",
 		         family_name(out->family), family_name(out->family), pool);
@@ -81,6 +84,7 @@ void blocks_claim(const struct cluster *c, uint8_t family, const char *pool, str
 {
 	weft_auto(weft_buf_free) struct weft_buf whys = {.max = 4096};
 	struct cluster_pool p;
+	bool fixed = false;
 
 	*out = (struct blocks_action){.family = family};
 	for (size_t i = 0; cluster_pool_at(c, i, &p); i++) {
@@ -91,8 +95,9 @@ void blocks_claim(const struct cluster *c, uint8_t family, const char *pool, str
 		if (!candidate(c, &p, out, &err))
 			return;
 		weft_buf_printf(&whys, "%s%s", whys.len ? "; " : "", err.text);
+		fixed |= p.spec->longest_block != 0;
 	}
-	exhausted(out, pool, &whys);
+	exhausted(out, pool, &whys, fixed);
 }
 
 /* --- what we have --- */

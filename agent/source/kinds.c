@@ -12,6 +12,7 @@
 #include "weft/cleanup.h"
 
 #define MAX_ADDRESSES   64
+#define MAX_POD_CIDRS   2 /* as the API server has it */
 #define MAX_IMPORT      1024
 #define MAX_DESCRIPTION 255 /* of a quoted string in BIRD: agent/bird/guard.h */
 
@@ -207,7 +208,34 @@ static int node_taints(struct weft_decode_ctx *ctx, const struct weft_field *f, 
 	return r;
 }
 
-static const struct weft_field node_spec_fields[] = {{"taints", node_taints, 0, 0, NULL}};
+/* Who does not use them (see podcidrs.h) must not lose a Node for what is odd about them: that is left out.
+ */
+static int node_pod_cidrs(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	struct weft_node *node = out;
+	const cJSON *c;
+	int n = 0;
+
+	(void)ctx;
+	(void)f;
+	if (!cJSON_IsArray(v))
+		return 0;
+	cJSON_ArrayForEach (c, v) {
+		struct weft_prefix p, *slot;
+
+		if (++n > MAX_POD_CIDRS)
+			break;
+		if (!cJSON_IsString(c) || weft_prefix_parse(c->valuestring, &p, NULL) < 0)
+			continue;
+		slot = p.addr.family == AF_INET ? &node->pod_cidr4 : &node->pod_cidr6;
+		if (!weft_addr_is_set(&slot->addr))
+			*slot = p;
+	}
+	return 0;
+}
+
+static const struct weft_field node_spec_fields[] = {{"taints", node_taints, 0, 0, NULL},
+                                                     {"podCIDRs", node_pod_cidrs, 0, 0, NULL}};
 WEFT_FIELD_TABLE_LENIENT(node_spec, node_spec_fields);
 static const struct weft_field node_status_fields[] = {{"addresses", node_addresses, 0, 0, NULL}};
 WEFT_FIELD_TABLE_LENIENT(node_status, node_status_fields);

@@ -74,9 +74,10 @@ struct weft_selector {
 bool weft_selector_matches(const struct weft_selector *s, const struct weft_label *labels, size_t n_labels);
 
 struct weft_node {
-	struct weft_addr ip4, ip6; /* the first InternalIP of each family; AF_UNSPEC if none */
-	uint32_t as_number;        /* annotation weft.dev/as-number; 0 = none */
-	bool autoscaler_taint;     /* has the taint ToBeDeletedByClusterAutoscaler */
+	struct weft_addr ip4, ip6;               /* the first InternalIP of each family; AF_UNSPEC if none */
+	uint32_t as_number;                      /* annotation weft.dev/as-number; 0 = none */
+	bool autoscaler_taint;                   /* has the taint ToBeDeletedByClusterAutoscaler */
+	struct weft_prefix pod_cidr4, pod_cidr6; /* the first of each family; AF_UNSPEC if none */
 };
 
 /* Both ends included, one family, first <= last. */
@@ -95,6 +96,9 @@ enum weft_tunnel_mode {
 struct weft_ippool {
 	struct weft_prefix cidr;
 	uint8_t block_size; /* prefix length of a block */
+	/* Blocks of any length from block_size to this: they are Node.spec.podCIDRs
+	 * (agent/source/podcidrs.h), which nobody claims. 0 = no such pool. */
+	uint8_t longest_block;
 	enum weft_pool_use use;
 	enum weft_tunnel_mode tunnel;
 	struct weft_selector node_selector;

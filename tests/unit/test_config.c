@@ -165,8 +165,9 @@ static void every_key_is_read_and_dumped(void **state)
 	        "stateDir: \"/b\"\nrunDir: \"/c\"\nprocSys: \"/p\"\nbird:\n  configDir: \"/d\"\n"
 	        "  socket: \"/e\"\n  templates: \"/f\"\n  binary: \"/g\"\n"
 	        "  restartProfile: graceful\n  staleRoutes: 90s\ncni:\n  confDir: \"/h\"\n"
-	        "  binDir: \"/i\"\n  mtu: 1400\nipam:\n  cooldown: 500ms\n"
+	        "  binDir: \"/i\"\n  mtu: 1400\nipam:\n  mode: node\n  cooldown: 500ms\n"
 	        "  spareAddresses: 3\n  releaseEmptyAfter: 2h\n"
+	        "  clusterCIDRs:\n    - \"10.244.0.0/16\"\n    - \"fd00:10:244::/48\"\n  ipip: CrossSubnet\n"
 	        "services:\n  enabled: false\n  cidrs:\n    - \"10.96.0.0/12\"\n    - \"fd00:96::/112\"\n"
 	        "  nodePortAddresses:\n    - \"192.0.2.0/24\"\n  nodePortRange: \"20000-20099\"\n"
 	        "  externalIPs:\n    - \"198.51.100.0/24\"\n  masqueradeAll: true\n"
@@ -263,6 +264,24 @@ static void bad_files_are_refused(void **state)
 	         "w.yaml:3: bird.staleRoutes: 999999999999h is not from 1s to 24h"},
 	        {MIN "bird: {restartProfile: Fast}\n",
 	         "w.yaml:3: bird.restartProfile: \"Fast\" is not known; did you mean fast?"},
+	        {MIN "ipam: {mode: nodes}\n",
+	         "w.yaml:3: ipam.mode: \"nodes\" is not known; did you mean node?"},
+	        {MIN "ipam: {mode: node}\n",
+	         "w.yaml:3: ipam: mode node needs clusterCIDRs: what the controller manager has as --cluster-cidr"},
+	        {MIN "ipam: {clusterCIDRs: [10.244.0.0/16]}\n",
+	         "w.yaml:3: ipam: clusterCIDRs and ipip are for mode node; IPPools have theirs"},
+	        {MIN "ipam: {ipip: Always}\n",
+	         "w.yaml:3: ipam: clusterCIDRs and ipip are for mode node; IPPools have theirs"},
+	        {MIN "ipam: {mode: node, clusterCIDRs: [10.244.0.1/16]}\n",
+	         "w.yaml:3: ipam.clusterCIDRs[0]: \"10.244.0.1/16\" has host bits set; did you mean 10.244.0.0/16?"},
+	        {MIN "ipam: {mode: node, clusterCIDRs: [10.244.0.0/16, 10.244.9.0/24]}\n",
+	         "w.yaml:3: ipam: clusterCIDRs: 10.244.9.0/24 overlaps 10.244.0.0/16"},
+	        {MIN "ipam: {mode: node, clusterCIDRs: [10.244.0.0/29]}\n",
+	         "w.yaml:3: ipam: clusterCIDRs: 10.244.0.0/29 is smaller than /28"},
+	        {MIN "ipam: {mode: node, clusterCIDRs: [\"fd00::/125\"]}\n",
+	         "w.yaml:3: ipam: clusterCIDRs: fd00::/125 is smaller than /124"},
+	        {MIN "ipam: {mode: node, clusterCIDRs: [127.0.0.0/16]}\n",
+	         "w.yaml:3: ipam: 127.0.0.0/16 overlaps 127.0.0.0/8, whose addresses hosts can't have"},
 	        {MIN "ipam: {spareAddresses: -1}\n",
 	         "w.yaml:3: ipam.spareAddresses: -1 is not a whole number from 0 to 4096"},
 	        {MIN "log: {level: verbose}\n",

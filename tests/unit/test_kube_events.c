@@ -619,8 +619,7 @@ int main(void)
 	        T(hostile),
 	        T(names),
 	        T(long_host),
-	        T(freed_at_any_time),
-	};
+	        T(freed_at_any_time)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

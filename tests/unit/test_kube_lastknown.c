@@ -424,8 +424,7 @@ int main(void)
 	        T(lost_key),
 	        T(bytes_and_calls),
 	        T(compaction),
-	        T(rot_is_not_copied),
-	};
+	        T(rot_is_not_copied)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -340,8 +340,7 @@ int main(void)
 	        T(moved_records_are_found),
 	        T(file_too_large),
 	        T(too_much_waits),
-	        T(disk_full),
-	};
+	        T(disk_full)};
 
 	signal(SIGXFSZ, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -443,8 +443,7 @@ int main(void)
 	        T(malformed),
 	        T(odd_specs),
 	        T(hostile_holder),
-	        T(refused),
-	};
+	        T(refused)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
