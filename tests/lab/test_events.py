@@ -4,7 +4,6 @@
 import contextlib
 import ipaddress
 import json
-import os
 
 from weftlab import Lab, LossProbe, check, equal, wait_until, weft
 
@@ -33,17 +32,6 @@ def link_down(node):
             for line in lines:
                 node.ns.run(f"ip -{family} route replace {line}", check=False)
     wait_until(lambda: node.ns.device_to("10.1.1.250") == "eth0", 10, "the rack's network to be back")
-
-
-def give_block(lab, block, node):
-    """Write another owner into a claim, as an operator would."""
-    name = block.replace("/", "-").replace(":", "-")
-    path = f"{lab.datastore.path}/ipblocks/{name}.yaml"
-    with open(path, encoding="utf-8") as file:
-        lines = [f"  node: {node}\n" if line.lstrip().startswith("node:") else line for line in file]
-    with open(f"{lab.datastore.path}/ipblocks/.moved", "w", encoding="utf-8") as file:
-        file.writelines(lines)
-    os.rename(file.name, path)
 
 
 def test_link_down_and_up_keeps_the_tunnels(lab):
@@ -105,7 +93,7 @@ def test_block_given_to_another_node():
         old = node.pod()
         lab.wait_blocks()
         block = sorted(node.blocks(4))[0]
-        give_block(lab, block, "r2n1")
+        lab.datastore.give_block(block, "r2n1")
         wait_until(lambda: node.blocks(4) and block not in node.blocks(4), 20, "another block instead")
         wait_until(lambda: any("names node r2n1" in p["text"] for p in node.weft("status")["problems"]), 10, "a report")
 
@@ -136,6 +124,6 @@ def test_freed_block_goes_to_who_waits_for_one():
         second.start()
         wait_until(lambda: any("tiny" in p["text"] for p in second.weft("status")["problems"]), 30, "the second to miss one")
         first.stop()
-        os.unlink(f"{lab.datastore.path}/ipblocks/10.250.0.0-26.yaml")
+        lab.datastore.delete_block("10.250.0.0/26")
         wait_until(lambda: second.blocks(4) == {"10.250.0.0/26"}, 15, "the second node to have the block")
         wait_until(second.ready, 15, "the second node to take pods")

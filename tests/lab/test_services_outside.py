@@ -29,18 +29,9 @@ def wait_announcers(lab, address, expected):
                f"{address} to be announced by {sorted(expected)}, it is by {sorted(announcers(lab, address))}", 0.2)
 
 
-def status_text(lab, name):
-    """The status of a Service as weft's controller wrote it, "" if there is none."""
-    try:
-        with open(f"{lab.datastore.path}/status/service.default_{name}.yaml", encoding="utf-8") as file:
-            return file.read()
-    except FileNotFoundError:
-        return ""
-
-
 def assigned(lab, made):
     """Family -> the IP that weft gave a Service."""
-    found = re.findall(r"""\bip["']?: *["']?([0-9a-f.:]+)""", status_text(lab, made.name))
+    found = re.findall(r"""\bip["']?: *["']?([0-9a-f.:]+)""", lab.datastore.status_text(made.name))
     return {6 if ":" in address else 4: address for address in found}
 
 
@@ -238,7 +229,7 @@ def test_lb_ips_asked_for(lab):
     thief = lab.service("thief", [stage.far], target=8080, type="LoadBalancer", lb_status=False,
                         annotations={"weft.dev/load-balancer-ips": "198.51.100.77"})
     fence(lab, stage)
-    wait_until(lambda: "198.51.100.77" in status_text(lab, "thief") or "198.51.100.77" in problems(stage.node), 20,
+    wait_until(lambda: "198.51.100.77" in lab.datastore.status_text("thief") or "198.51.100.77" in problems(stage.node), 20,
                "a word about the address that another has")
     wait_who(stage.asker, "198.51.100.77", 80, "near")
     asked.delete()
@@ -251,4 +242,4 @@ def test_a_class_of_others_is_left_alone(lab):
     lab.service("foreign", [stage.near], target=8080, type="LoadBalancer", lb_status=False,
                 loadBalancerClass="example.com/other")
     fence(lab, stage)
-    equal(status_text(lab, "foreign"), "", "the status of a Service of another class")
+    equal(lab.datastore.status_text("foreign"), "", "the status of a Service of another class")

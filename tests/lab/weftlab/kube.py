@@ -11,8 +11,10 @@ import json
 import os
 import sys
 
+import yaml
+
 from .check import LabError, wait_until
-from .node import TOP
+from .node import TOP, block_name
 
 sys.path.insert(0, os.path.join(TOP, "tests", "apiserver"))
 
@@ -29,8 +31,6 @@ TOKEN = "lab-token"
 class KubeStore:
     """put, delete and claims as Datastore has them; `api` is the server: api("stop abruptly"), api.stats()."""
 
-    path = None  # no folder
-
     def __init__(self, lab, directory: str, version: str = "1.36"):
         self.lab, self.directory, self.version = lab, directory, version
         os.makedirs(directory, exist_ok=True)
@@ -46,8 +46,7 @@ class KubeStore:
         users = f"{self.directory}/users.csv"
         with open(users, "w", encoding="ascii") as file:
             file.write(f'{TOKEN},{USER},1,"{GROUPS}"\n')
-        options = ["--version", self.version, "--token", users,
-                   "--rbac", f"{TOP}/deploy/kubernetes/base/rbac.yaml"]
+        options = ["--version", self.version, "--token", users, "--rbac", self._roles()]
         for cidr in cidrs:
             options += ["--service-cidr", cidr]
         self.api = ApiServer(f"{self.directory}/server", *listen,
@@ -62,6 +61,18 @@ class KubeStore:
                   "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "weft"}}]}
         with open(self.kubeconfig, "w", encoding="utf-8") as file:
             json.dump(config, file)
+
+    def _roles(self) -> str:
+        """The roles of deploy/kubernetes in the namespace where kustomize puts them."""
+        with open(f"{TOP}/deploy/kubernetes/base/rbac.yaml", encoding="utf-8") as file:
+            objects = list(yaml.safe_load_all(file))
+        for each in objects:
+            if each["kind"] in ("Role", "RoleBinding"):
+                each["metadata"]["namespace"] = "kube-system"
+        path = f"{self.directory}/rbac.yaml"
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump_all(objects, file)
+        return path
 
     def rotate(self, token: str):
         """Another token in the file, as the kubelet writes it: by rename."""
@@ -112,6 +123,19 @@ class KubeStore:
     def claims(self) -> list[str]:
         return sorted(item["metadata"]["name"] for item in self.list("IPBlock"))
 
+    def give_block(self, block: str, node: str):
+        made = self.get("IPBlock", block_name(block))
+        made["spec"]["node"] = node
+        self.api.replace(made)
+
+    def delete_block(self, block: str):
+        self.delete("IPBlock", block_name(block))
+
+    def status_text(self, name: str, namespace: str = "default") -> str:
+        status = (self.get("Service", name, namespace) or {}).get("status", {})
+        ours = any(each["type"].startswith("weft.dev/") for each in status.get("conditions", []))
+        return json.dumps(status) if ours else ""
+
     def condition(self, node: str, kind: str = "NetworkUnavailable") -> dict:
         """A condition of a Node, {} where there is none."""
         found = (self.get("Node", node) or {}).get("status", {}).get("conditions", [])
@@ -131,4 +155,4 @@ class KubeStore:
 
     def refused(self) -> list[str]:
         """Requests that RBAC refused."""
-        return [f"{r['method']} {r['path']}" for r in self.api.requests() if r.get("status") == 403]
+        return [f"{r['method']} {r['target']}" for r in self.api.requests() if r.get("status") == 403]

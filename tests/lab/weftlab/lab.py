@@ -203,10 +203,18 @@ class Lab:
     def start(self):
         for router in self.routers.values():
             router.start()
+        if self.kubernetes:
+            self.wait_api()
         if self.agents:
             for node in self.nodes.values():
                 node.start()
         self.wait_ready()
+
+    def wait_api(self):
+        """Until the routers carry every node to the API server."""
+        api = self.hosts["api"]
+        for node in self.nodes.values():
+            wait_until(lambda: node.ns.ping(api.ip(self.families[0]), 1), 60, f"{node.name} to reach the API server")
 
     def wait_ready(self, timeout: float = 90):
         """All BGP sessions Established; with agents, every node can take pods."""

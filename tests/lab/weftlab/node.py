@@ -205,6 +205,11 @@ class Node(HasAddresses):
         return f"<node {self.name}>"
 
 
+def block_name(block: str) -> str:
+    """The IPBlock of a CIDR."""
+    return block.replace("/", "-").replace(":", "-")
+
+
 class Datastore:
     """The directory of manifests that all nodes of a lab share."""
 
@@ -242,6 +247,26 @@ class Datastore:
     def claims(self) -> list[str]:
         """Names of the block claims, as files."""
         return sorted(os.path.splitext(name)[0] for name in os.listdir(f"{self.path}/ipblocks") if name[0] != ".")
+
+    def give_block(self, block: str, node: str):
+        """Another owner in a claim, as an operator would write it."""
+        path = f"{self.path}/ipblocks/{block_name(block)}.yaml"
+        with open(path, encoding="utf-8") as file:
+            lines = [f"  node: {node}\n" if line.lstrip().startswith("node:") else line for line in file]
+        with open(f"{self.path}/ipblocks/.moved", "w", encoding="utf-8") as file:
+            file.writelines(lines)
+        os.rename(file.name, path)
+
+    def delete_block(self, block: str):
+        os.unlink(f"{self.path}/ipblocks/{block_name(block)}.yaml")
+
+    def status_text(self, name: str, namespace: str = "default") -> str:
+        """The status of a Service as weft's controller wrote it, "" if there is none."""
+        try:
+            with open(f"{self.path}/status/service.{namespace}_{name}.yaml", encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
 
     def config(self) -> dict:
         """The section of weft.yaml."""
