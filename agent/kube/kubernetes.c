@@ -11,6 +11,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/kube/kubernetes_priv.h"
 #include "agent/source/decode.h"
@@ -166,6 +167,7 @@ static void on_complete(void *ctx, const char *version)
 	HASH_ITER (hh, c->entries, e, next)
 		if (e->generation != c->generation)
 			kubernetes_remove(c, e);
+	c->k->to_purge |= !c->complete;
 	c->complete = true;
 	c->missing = false;
 	kubernetes_check_synced(c->k);
@@ -274,7 +276,7 @@ bool kubernetes_in_step(const struct kubernetes *k)
 	for (size_t i = 0; i < k->n_collections; i++) {
 		const struct kubernetes_collection *c = &k->collections[i];
 
-		if (!c->watch || (c->missing && c->optional))
+		if (!c->watch || c->optional)
 			continue;
 		kube_watch_state(c->watch, &state);
 		if (!state.following || !state.complete)
@@ -307,18 +309,17 @@ static bool settled(const struct kubernetes_collection *c)
 {
 	if (!c->watch || c->complete || (c->missing && c->optional))
 		return true;
-	return c->k->impatient && (c->optional || (c->k->known && lastknown_count(c->k->known)));
+	return c->k->impatient && (c->optional || c->k->known_whole);
 }
 
-static bool all_complete(const struct kubernetes *k)
+/* From now on the last known state is a whole one, and can be told in the server's place. */
+static void note_whole(const struct kubernetes *k)
 {
-	for (size_t i = 0; i < k->n_collections; i++) {
-		const struct kubernetes_collection *c = &k->collections[i];
-
-		if (c->watch && !c->complete && !(c->missing && c->optional))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; i < k->n_collections; i++)
+		if (k->collections[i].watch && !k->collections[i].optional && !k->collections[i].complete)
+			return;
+	if (k->known)
+		lastknown_in_step(k->known, (uint64_t)time(NULL));
 }
 
 void kubernetes_check_synced(struct kubernetes *k)
@@ -331,8 +332,9 @@ void kubernetes_check_synced(struct kubernetes *k)
 		kubernetes_not_later(k, &k->patience);
 		kubernetes_tell(k, &(struct weft_event){.type = WEFT_EV_SYNCED});
 	}
-	if (k->purged || k->closing || !all_complete(k))
-		return;
-	k->purged = true;
-	kubernetes_purge_known(k);
+	if (k->to_purge && !k->closing) {
+		kubernetes_purge_known(k);
+		note_whole(k);
+	}
+	k->to_purge = false;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The last known state: what is kept of it, and how it is told when the API server is away.
+ *
+ * It is told only if an earlier process had all of it: half a state, left by one that died while it listed
+ * for the first time, would say that the other half is gone.
  */
 #include <sodium.h>
 #include <string.h>
@@ -71,7 +74,7 @@ static void tell_one(void *ctx, enum weft_kind kind, const char *key, const char
 
 void kubernetes_tell_known(struct kubernetes *k)
 {
-	if (!k->known || !lastknown_count(k->known))
+	if (!k->known_whole)
 		return;
 	log_warning(
 	        "the API server has not told everything yet: going on with the last known state, %zu objects",

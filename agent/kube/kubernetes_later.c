@@ -7,12 +7,22 @@
 
 #include "agent/kube/kubernetes_priv.h"
 
-static void arm(struct kubernetes *k);
+static void on_timer(uv_timer_t *timer);
+
+static void wake_at(struct kubernetes *k, uint64_t due)
+{
+	uint64_t now = uv_now(k->loop);
+
+	if (uv_is_closing((uv_handle_t *)&k->timer))
+		return;
+	k->timer_due = due;
+	uv_timer_start(&k->timer, on_timer, due > now ? due - now : 0, 0);
+}
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct kubernetes *k = timer->data;
-	uint64_t now = uv_now(k->loop);
+	uint64_t now = uv_now(k->loop), due = UINT64_MAX;
 	struct kubernetes_later *l;
 
 	/* What is called may add to the list and take from it. */
@@ -24,24 +34,12 @@ static void on_timer(uv_timer_t *timer)
 			kubernetes_not_later(k, l);
 			l->fn(l->ctx);
 		}
-	} while (l && !k->closing);
-	arm(k);
-}
-
-static void arm(struct kubernetes *k)
-{
-	uint64_t now = uv_now(k->loop), due = UINT64_MAX;
-	const struct kubernetes_later *l;
-
-	if (uv_is_closing((uv_handle_t *)&k->timer))
-		return;
+	} while (l);
 	DL_FOREACH (k->laters, l)
 		if (l->due < due)
 			due = l->due;
-	if (due == UINT64_MAX)
-		uv_timer_stop(&k->timer);
-	else
-		uv_timer_start(&k->timer, on_timer, due > now ? due - now : 0, 0);
+	if (due != UINT64_MAX)
+		wake_at(k, due);
 }
 
 void kubernetes_later(struct kubernetes *k, struct kubernetes_later *l, uint64_t ms, void (*fn)(void *ctx),
@@ -53,9 +51,11 @@ void kubernetes_later(struct kubernetes *k, struct kubernetes_later *l, uint64_t
 	l->ctx = ctx;
 	l->armed = true;
 	DL_APPEND(k->laters, l);
-	arm(k);
+	if (!uv_is_active((uv_handle_t *)&k->timer) || l->due < k->timer_due)
+		wake_at(k, l->due);
 }
 
+/* The timer may still go off for it, and find nothing to do. */
 void kubernetes_not_later(struct kubernetes *k, struct kubernetes_later *l)
 {
 	if (l->armed)

@@ -250,6 +250,7 @@ static int open_known(struct kubernetes *k, const struct kubernetes_options *o, 
 	}
 	r = lastknown_open(o->state_dir, ca ? name : NULL, &k->known, err);
 	sodium_free(ca);
+	k->known_whole = r == 0 && lastknown_age_base(k->known);
 	return r;
 }
 

@@ -113,6 +113,7 @@ struct kubernetes {
 	void *ctx;
 	struct kube *client;
 	struct lastknown *known; /* NULL = none is kept */
+	bool known_whole;        /* it was complete once, in an earlier life */
 	struct kube_events *events;
 	struct keyhash hash;
 	uint8_t digest_key[WEFT_DIGEST_KEY];
@@ -123,7 +124,7 @@ struct kubernetes {
 	bool synced, closing;
 	bool impatient; /* the API server was waited for long enough; what was last known has been told */
 	bool outage;    /* no server answers, and the log says so */
-	bool purged;    /* the last known state has nothing any more that is gone */
+	bool to_purge;  /* the last known state may have what is gone */
 	uint64_t in_step_ms; /* uv_now() when all was being followed; 0 = not yet */
 
 	struct kubernetes_block *blocks;    /* being written */
@@ -136,6 +137,7 @@ struct kubernetes {
 	struct kubernetes_later *laters;
 	struct kubernetes_later patience, farewell;
 	uint64_t farewell_ms, farewell_failures;
+	uint64_t timer_due; /* uv_now() */
 	uv_timer_t timer, tick;
 	unsigned handles;
 };
@@ -153,7 +155,7 @@ struct kubernetes_collection *kubernetes_collection_of(struct kubernetes *k, enu
 /* "/api/v1/namespaces/NS/services/NAME" */
 const char *kubernetes_object_path(const struct kubernetes_collection *c, const char *key,
                                    char out[KUBERNETES_PATH]);
-/* All that is followed is being watched now. */
+/* All that weft can't do without is being watched now. */
 bool kubernetes_in_step(const struct kubernetes *k);
 
 /* kubernetes_entry.c */

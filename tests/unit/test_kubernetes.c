@@ -388,6 +388,48 @@ static void what_went_while_we_were_away_leaves_the_disk(void **state)
 	expect(f, "+Node/b\nsynced\n");
 }
 
+/* Neither what this process has just written down, nor what one before it did until it died. */
+static void half_a_state_is_none(void **state)
+{
+	struct fake *f = *state;
+
+	f->o.patience_ms = 20;
+	fake_open(f);
+	list(f, "/nodes", NODE("a", "1", "10.0.0.1"), NULL);
+	for (int i = 0; i < 10; i++)
+		turn(f);
+	expect(f, "+Node/a\n");
+	f->o.patience_ms = 1;
+	fake_again(f);
+	expect(f, "");
+	list_others(f, "nodes");
+	expect(f, "");
+	list(f, "/nodes", NODE("a", "1", "10.0.0.1"), NULL);
+	expect(f, "+Node/a\nsynced\n");
+	fake_again(f);
+	expect(f, "+Node/a\nsynced\n");
+}
+
+/* A Secret that may not be read holds nothing up, and keeps nothing alive. */
+static void one_collection_that_is_never_complete(void **state)
+{
+	struct fake *f = *state;
+
+	fake_open(f);
+	list_others(f, "nodes");
+	list(f, "/nodes", NODE("a", "1", "10.0.0.1"), NODE("b", "2", "10.0.0.2"), NULL);
+	f->o.patience_ms = 30;
+	fake_again(f);
+	list_others(f, "nodes secrets");
+	list(f, "/nodes", NODE("b", "2", "10.0.0.2"), NULL);
+	for (int i = 0; i < 20; i++)
+		turn(f);
+	expect(f, "+Node/b\nsynced\n");
+	f->o.patience_ms = 1;
+	fake_again(f);
+	expect(f, "+Node/b\nsynced\n");
+}
+
 static void what_it_tells_of_itself(void **state)
 {
 	struct fake *f = *state;
@@ -433,6 +475,8 @@ int main(void)
 	        FAKE_TEST(a_server_that_answers_in_part),
 	        FAKE_TEST(without_a_last_known_state_it_waits),
 	        FAKE_TEST(what_went_while_we_were_away_leaves_the_disk),
+	        FAKE_TEST(half_a_state_is_none),
+	        FAKE_TEST(one_collection_that_is_never_complete),
 	        FAKE_TEST(what_it_tells_of_itself),
 	};
 
