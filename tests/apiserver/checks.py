@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import glob
 import json
 import os
 import socket
@@ -14,6 +15,7 @@ import time
 
 import h2.connection
 import h2.events
+import yaml
 
 from kubeapi import faults
 from kubeapi.process import ApiServer, ControlError
@@ -554,4 +556,28 @@ def check_scenario(folder: str):
         pass
 
 
-CHECKS = (check_rbac, check_many, check_scenario)
+def check_deployed(folder: str):
+    """the CustomResourceDefinitions of deploy/: the examples are taken, defaults set, unknown fields warned of, limits kept"""
+    top = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "deploy")
+    crds = sorted(glob.glob(os.path.join(top, "kubernetes", "base", "crds", "*.yaml")))
+    holds(len(crds) >= 5, f"CRDs: {crds}")
+    with ApiServer(folder, options=[each for path in crds for each in ("--load", path)]) as api:
+        count = 0
+        for path in glob.glob(os.path.join(top, "examples", "*.yaml")):
+            with open(path, encoding="utf-8") as file:
+                for obj in yaml.safe_load_all(file):
+                    if obj and obj["apiVersion"].startswith("weft.dev/"):
+                        api.apply(obj)
+                        count += 1
+        holds(count >= 5, f"{count} examples")
+        pool = {"metadata": {"name": "p"}, "spec": {"cidr": "10.0.0.0/24", "blockSize": 5}}
+        send = ("-H", "Content-Type: application/json", "-d")
+        _, code, body = curl(api, "/apis/weft.dev/v1alpha1/ippools", *send, json.dumps(pool))
+        same((code, json.loads(body)["details"]["causes"][0]["field"]), (422, "spec.blockSize"), "a limit")
+        pool["spec"] = {"cidr": "10.0.0.0/24", "bogus": True}
+        _, code, body = curl(api, "/apis/weft.dev/v1alpha1/ippools", "-i", *send, json.dumps(pool))
+        same((code, 'Warning: 299 - "unknown field \\"spec.bogus\\""' in body, '"bogus"' in body.split("\n\n")[-1]),
+             (201, True, False), "an unknown field: " + body)
+
+
+CHECKS = (check_rbac, check_many, check_scenario, check_deployed)

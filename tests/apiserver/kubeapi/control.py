@@ -334,7 +334,7 @@ def load(server, path: str) -> int:
     """Manifests: objects, Lists, RBAC, CustomResourceDefinitions."""
     count = 0
     with open(path, encoding="utf-8") as file:
-        documents = [each for each in yaml.safe_load_all(file) if each]
+        documents = [each for each in yaml.load_all(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
     for document in documents:
         for obj in document["items"] if document.get("kind") == "List" else [document]:
             load_one(server, obj, path)

@@ -15,17 +15,11 @@ def _openssl(*arguments: str):
     subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=60)
 
 
-def _sign(folder: str, name: str, subject: str, extensions: str):
-    path = os.path.join(folder, name)
-    _openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", path + ".key",
-             "-out", path + ".csr", "-subj", subject)
-    with open(path + ".ext", "w", encoding="utf-8") as file:
-        file.write(extensions)
-    _openssl("x509", "-req", "-in", path + ".csr", "-CA", os.path.join(folder, "ca.crt"), "-CAkey",
-             os.path.join(folder, "ca.key"), "-set_serial", "0x" + secrets.token_hex(8), "-days", "3650", "-extfile",
-             path + ".ext", "-out", path + ".crt")
-    os.unlink(path + ".csr")
-    os.unlink(path + ".ext")
+def _sign(folder: str, name: str, subject: str, *extensions: str):
+    path, ca = os.path.join(folder, name), os.path.join(folder, "ca")
+    added = [each for extension in ("basicConstraints=critical,CA:FALSE", *extensions) for each in ("-addext", extension)]
+    _openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj",
+             subject, "-keyout", path + ".key", "-out", path + ".crt", "-CA", ca + ".crt", "-CAkey", ca + ".key", *added)
 
 
 def make_ca(folder: str):
@@ -41,8 +35,7 @@ def make(folder: str, addresses: list[str], names: list[str]):
     make_ca(folder)
     if not os.path.exists(os.path.join(folder, "server.crt")):
         listed = ["DNS:" + name for name in names] + ["IP:" + str(ipaddress.ip_address(each)) for each in addresses]
-        _sign(folder, "server", "/CN=kube-apiserver",
-              "extendedKeyUsage=serverAuth\nsubjectAltName=" + ",".join(listed) + "\n")
+        _sign(folder, "server", "/CN=kube-apiserver", "extendedKeyUsage=serverAuth", "subjectAltName=" + ",".join(listed))
     if not os.path.exists(os.path.join(folder, "client.crt")):
         make_client(folder, "client", "admin", "system:masters")
     token = os.path.join(folder, "token")
@@ -54,7 +47,7 @@ def make(folder: str, addresses: list[str], names: list[str]):
 def make_client(folder: str, name: str, user: str, group: str = ""):
     """name.crt and name.key, for a user."""
     subject = (f"/O={group}" if group else "") + f"/CN={user}"
-    _sign(folder, name, subject, "extendedKeyUsage=clientAuth\n")
+    _sign(folder, name, subject, "extendedKeyUsage=clientAuth")
 
 
 def write_kubeconfig(folder: str, url: str):
