@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Leader election by a Lease, in a simulated world: what is written, and who leads from when to when.
- * test_kube_lease_chaos.c has the same in trouble, test_kube_lease_wire.c on the wire.
+ * test_kube_lease_chaos.c has the same in trouble, test_kube_wire.c on the wire.
  */
 #include <setjmp.h>
 #include <stdarg.h>
