@@ -131,16 +131,27 @@ static void server_answer(struct connection *c, const struct turn *t)
 	uv_write(&r->write, (uv_stream_t *)&c->tcp, &out, 1, server_on_written);
 }
 
-static void server_request(struct connection *c, const char *path)
+/* It is drawn by lot. */
+static void server_take_timeout(char *path)
+{
+	char *at = strstr(path, "timeoutSeconds=");
+	size_t n = at ? strcspn(at, "&") + 1 : 0;
+
+	if (at)
+		memmove(at, at + n, strlen(at + n) + 1);
+}
+
+static void server_request(struct connection *c, char *path)
 {
 	struct server *s = c->server;
 	const struct turn *t = &s->turns[s->at];
 
+	snprintf(s->last_path, sizeof(s->last_path), "%s", path);
+	server_take_timeout(path);
 	if (s->at == s->n_turns)
 		fail_msg("one request too many: %s", path);
 	if (t->want && strcmp(path, t->want) != 0)
 		fail_msg("request %zu is\n%s, not\n%s", s->at, path, t->want);
-	snprintf(s->last_path, sizeof(s->last_path), "%s", path);
 	if (s->at < 16)
 		s->asked_ms[s->at] = uv_now(s->loop);
 	s->at++;

@@ -12,16 +12,16 @@
 
 #include "tests/unit/kube_script.h"
 
-#define GUARD_MS 20000 /* a test that hangs fails */
+#define GUARD_MS 25000 /* a test that hangs fails */
 
-/* What is asked */
+/* What is asked; the server takes timeoutSeconds away */
 
 #define THINGS "/apis/x/v1/things?"
 
-#define STREAM(version)                                                                   \
-	THINGS "watch=1&allowWatchBookmarks=true&timeoutSeconds=1&sendInitialEvents=true" \
+#define STREAM(version)                                                  \
+	THINGS "watch=1&allowWatchBookmarks=true&sendInitialEvents=true" \
 	       "&resourceVersionMatch=NotOlderThan&resourceVersion=" version
-#define WATCH(version) THINGS "watch=1&allowWatchBookmarks=true&timeoutSeconds=1&resourceVersion=" version
+#define WATCH(version) THINGS "watch=1&allowWatchBookmarks=true&resourceVersion=" version
 #define LIST(version)  THINGS "resourceVersion=" version
 #define PAGE(version)  THINGS "limit=500&resourceVersion=" version
 #define MORE(token)    THINGS "limit=500&continue=" token
@@ -59,6 +59,7 @@ struct bed {
 	uv_loop_t loop;
 	uv_timer_t guard;
 	struct server server;
+	struct server other; /* the client's second one; loop NULL = there is none */
 	struct kube *client;
 	struct kube_watch *watch;
 	struct kube_watch_options options;
@@ -138,12 +139,14 @@ static void bed_on_guard(uv_timer_t *timer)
 	         weft_buf_text(&b->log));
 }
 
-/* Pauses of 1 ms, silence of 1 s. A test may change b->options before bed_watch(). */
-static void bed_start(struct bed *b, const struct turn *turns, size_t n)
+/* Pauses of 1 ms; silence for longer than the guard's time. A test may change b->options before bed_watch().
+ */
+static void bed_start_two(struct bed *b, const struct turn *turns, size_t n, const struct turn *other,
+                          size_t n_other)
 {
-	struct kube_access access = {.n_servers = 1};
+	struct kube_access access = {.n_servers = other ? 2 : 1};
 	struct weft_err err = WEFT_ERR_INIT;
-	char url[64];
+	char url[64], other_url[64];
 
 	memset(b, 0, sizeof(*b));
 	uv_loop_init(&b->loop);
@@ -155,6 +158,13 @@ static void bed_start(struct bed *b, const struct turn *turns, size_t n)
 	server_start(&b->server, &b->loop);
 	snprintf(url, sizeof(url), "http://127.0.0.1:%d", b->server.port);
 	access.servers[0] = url;
+	if (other) {
+		b->other.turns = other;
+		b->other.n_turns = n_other;
+		server_start(&b->other, &b->loop);
+		snprintf(other_url, sizeof(other_url), "http://127.0.0.1:%d", b->other.port);
+		access.servers[1] = other_url;
+	}
 	if (kube_new(&b->loop, &access, "weftd/test", &b->client, &err) < 0)
 		fail_msg("%s", err.text);
 	b->options = (struct kube_watch_options){.client = b->client,
@@ -166,8 +176,13 @@ static void bed_start(struct bed *b, const struct turn *turns, size_t n)
 	                                                .on_missing = bed_on_missing,
 	                                                .on_trouble = bed_on_trouble},
 	                                         .ctx = b,
-	                                         .watch_s = 1,
+	                                         .watch_s = 30,
 	                                         .retry_ms = 1};
+}
+
+static void bed_start(struct bed *b, const struct turn *turns, size_t n)
+{
+	bed_start_two(b, turns, n, NULL, 0);
 }
 
 static void bed_watch(struct bed *b)
@@ -179,7 +194,8 @@ static void bed_watch(struct bed *b)
 /* Until all of this has been told, and all requests of the script came. */
 static void bed_expect(struct bed *b, const char *log)
 {
-	while (b->server.at < b->server.n_turns || strcmp(weft_buf_text(&b->log), log) != 0) {
+	while (b->server.at < b->server.n_turns || b->other.at < b->other.n_turns ||
+	       strcmp(weft_buf_text(&b->log), log) != 0) {
 		if (b->log.len > strlen(log) || strncmp(log, weft_buf_text(&b->log), b->log.len) != 0)
 			fail_msg("told:\n%s\nnot:\n%s", weft_buf_text(&b->log), log);
 		uv_run(&b->loop, UV_RUN_ONCE);
@@ -203,22 +219,26 @@ static void bed_stop(struct bed *b)
 	b->watch = NULL;
 	kube_free(b->client);
 	server_stop(&b->server);
+	if (b->other.loop)
+		server_stop(&b->other);
 	uv_close((uv_handle_t *)&b->guard, NULL);
 	uv_run(&b->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&b->loop), 0);
 	weft_buf_free(&b->log);
 }
 
-static inline void bed_run(const struct turn *turns, size_t n, const char *log)
+static inline void bed_run(const struct turn *turns, size_t n, unsigned watch_s, const char *log)
 {
 	struct bed b;
 
 	bed_start(&b, turns, n);
+	b.options.watch_s = watch_s;
 	bed_watch(&b);
 	bed_expect(&b, log);
 	bed_stop(&b);
 }
 
-#define RUN(turns, log) bed_run(turns, WEFT_ARRAY_LEN(turns), log)
+#define RUN(turns, log)           bed_run(turns, WEFT_ARRAY_LEN(turns), 30, log)
+#define RUN_IMPATIENT(turns, log) bed_run(turns, WEFT_ARRAY_LEN(turns), 1, log) /* of silence */
 
 #endif

@@ -248,6 +248,37 @@ static void test_server_restarts(void **state)
 	bed_stop(&b);
 }
 
+/* That a server has no WatchList is remembered of that server alone. Its versions are taken to the next one.
+ */
+static void test_next_server(void **state)
+{
+	static const struct turn first[] = {
+	        OLD_SERVER(""),
+	        {.want = PAGE("0"), .body = ITEMS("5", OBJECT("a", "1"))},
+	        {.want = WATCH("5"), .chunked = true, .body = ERROR_EVENT(410, "Expired")},
+	        {.want = LIST("5"), .body = ITEMS("6", OBJECT("a", "1"))},
+	        FOLLOWED("6"),
+	};
+	static const struct turn second[] = {
+	        {.want = WATCH("6"), .chunked = true, .body = ERROR_EVENT(410, "Expired")},
+	        {.want = STREAM("6"),
+	         .chunked = true,
+	         .hold = true,
+	         .body = EVENT("ADDED", "b", "2") END_MARK("9")},
+	};
+	struct bed b;
+
+	(void)state;
+	bed_start_two(&b, first, WEFT_ARRAY_LEN(first), second, WEFT_ARRAY_LEN(second));
+	bed_watch(&b);
+	while (b.server.at < b.server.n_turns || !b.watch->settled)
+		uv_run(&b.loop, UV_RUN_ONCE);
+	server_stop(&b.server);
+	bed_expect(&b, "begin +a@1 complete 5 begin +a@1 complete 6 trouble begin +b@2 well complete 9");
+	server_start(&b.server, &b.loop);
+	bed_stop(&b);
+}
+
 /* A server that is there but says nothing: to a request, in a listing, in a watch behind its agreed end. */
 static void test_silence(void **state)
 {
@@ -259,7 +290,7 @@ static void test_silence(void **state)
 	};
 
 	(void)state;
-	RUN(turns, "begin complete 5 +a@6");
+	RUN_IMPATIENT(turns, "begin complete 5 +a@6");
 }
 
 /* Three requests in vain, and the next one is a LIST, so that the client sees that this server is mute. */
@@ -276,7 +307,7 @@ static void test_mute_to_watches(void **state)
 	};
 
 	(void)state;
-	RUN(turns, "begin complete 5 trouble begin well complete 6");
+	RUN_IMPATIENT(turns, "begin complete 5 trouble begin well complete 6");
 }
 
 /* Retry-After, of a header and of an error event. */
@@ -334,7 +365,8 @@ static void test_no_busy_loop(void **state)
 static void test_relists_are_spread(void **state)
 {
 	static const struct turn turns[] = {
-	        {.want = STREAM(""), .chunked = true, .body = END_MARK("5") ERROR_EVENT(410, "Expired")}};
+	        {.want = STREAM(""), .chunked = true, .body = END_MARK("5") ERROR_EVENT(410, "Expired")},
+	        {.mute = true}};
 	uint64_t least = UINT64_MAX, most = 0;
 
 	(void)state;
@@ -342,11 +374,13 @@ static void test_relists_are_spread(void **state)
 		struct bed b;
 		uint64_t due;
 
-		bed_start(&b, turns, 1);
+		bed_start(&b, turns, WEFT_ARRAY_LEN(turns));
 		b.options.retry_ms = 0;
 		bed_watch(&b);
-		bed_until_pause(&b, 1);
-		due = uv_timer_get_due_in(&b.watch->timer);
+		while (!b.watch->expired)
+			uv_run(&b.loop, UV_RUN_ONCE);
+		due = b.watch->call ? 0
+		                    : uv_timer_get_due_in(&b.watch->timer); /* a call: it is over already */
 		assert_true(due <= 2000);
 		least = due < least ? due : least;
 		most = due > most ? due : most;
@@ -438,6 +472,7 @@ static void test_secrets_are_wiped(void **state)
 	        OLD_SERVER(""),
 	        {.want = PAGE("0"), .body = ITEMS("5", OBJECT("a", "1"))},
 	        {.want = WATCH("5"), .status = 404},
+	        {.want = PAGE("0"), .mute = true},
 	};
 	struct bed b;
 
@@ -458,6 +493,7 @@ int main(void)
 	        cmocka_unit_test(test_free_in_callbacks),
 	        cmocka_unit_test(test_free_between),
 	        cmocka_unit_test(test_server_restarts),
+	        cmocka_unit_test(test_next_server),
 	        cmocka_unit_test(test_silence),
 	        cmocka_unit_test(test_mute_to_watches),
 	        cmocka_unit_test(test_retry_after),
