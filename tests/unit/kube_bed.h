@@ -52,7 +52,8 @@ static const char bed_certs[] =
         "cert ca server IP:127.0.0.1,IP:::1,DNS:api.test\n"
         "cert ca name DNS:other.test\n"
         "cert ca2 foreign IP:127.0.0.1\n"
-        "cert ca one DNS:one\ncert ca two DNS:two\n";
+        "cert ca one DNS:one\ncert ca two DNS:two\n"
+        "openssl req -x509 -key one.key -days 2 -subj /CN=renewed -CA ca.crt -CAkey ca.key -out renewed.crt\n";
 
 static inline void bed_read_ports(FILE *from)
 {
@@ -122,6 +123,7 @@ struct bed_result {
 	struct bed *bed;
 	struct kube_call *call;
 	bool done, cancel_in_data, free_in_data, free_in_done;
+	struct bed_result *cancels; /* another, in on_data */
 	int refuse;
 	unsigned pieces;
 	char stream[1 << 20];
@@ -212,6 +214,10 @@ static inline int bed_on_data(void *ctx, const char *data, size_t len)
 	if (r->cancel_in_data) {
 		kube_cancel(r->call);
 		r->done = true;
+	}
+	if (r->cancels) {
+		kube_cancel(r->cancels->call);
+		r->cancels->done = true;
 	}
 	if (r->free_in_data)
 		bed_free_now(r);

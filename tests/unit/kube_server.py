@@ -31,6 +31,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
 
 counted = threading.Lock()
 connections = 0
+open_now = [0]
 seen = {}  # path -> requests
 
 
@@ -67,6 +68,7 @@ HOSTILE = {
     "nested": answer("500 Internal Server Error", b'{"a":' * 100000),
     "redirect": answer("302 Found", b"", "Location: /echo"),
     "endless": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{}",
+    "early": b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n" + answer("503 Whatever", b""),
     "switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
 }
 
@@ -110,8 +112,12 @@ class Http1:
         """What came, as JSON."""
         self.send(answer("200 OK", json.dumps({
             "method": self.method, "path": self.path, "headers": self.headers, "body": self.body.decode(),
-            "peer": self.peer, "connection": self.number, "times": self.times,
+            "peer": self.peer, "connection": self.number, "open": open_now[0],
             "sni": getattr(self.sock, "sni", None)}).encode()))
+
+    def do_times(self, *path):
+        """How often that path was asked for."""
+        self.send(answer("200 OK", b"%d" % seen.get("/" + "/".join(path), 0)))
 
     def do_auth(self, token):
         """Only for the bearer of this token."""
@@ -186,10 +192,12 @@ class Http1:
 
 
 class Http2:
-    """Only GET; /stall begins and stays, /goaway announces the connection's end, all else is echoed."""
+    """Only GET; /stall begins and stays, /goaway announces the connection's end, two of /pair are
+    answered in one piece, all else is echoed."""
 
     def __init__(self, sock, number):
         self.sock, self.number = sock, number
+        self.pair = []
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
 
     def serve(self):
@@ -202,6 +210,14 @@ class Http2:
             self.sock.sendall(self.h2.data_to_send())
 
     def reply(self, stream, headers):
+        if headers[":path"] == "/pair" and not self.pair:
+            self.pair.append((stream, headers))
+            return
+        while self.pair:
+            self.echo(*self.pair.pop())
+        self.echo(stream, headers)
+
+    def echo(self, stream, headers):
         self.h2.send_headers(stream, [(":status", "200")])
         body = json.dumps({"http": 2, "headers": headers, "connection": self.number}).encode()
         self.h2.send_data(stream, body, end_stream=headers[":path"] != "/stall")
@@ -224,6 +240,8 @@ def tls(name, h2_too=False):
 
 def serve(name, sock, context, number):
     try:
+        with counted:
+            open_now[0] += 1
         if name == "reset":
             time.sleep(0.3)
             return
@@ -234,6 +252,8 @@ def serve(name, sock, context, number):
     except (OSError, AttributeError, ValueError, h2.exceptions.ProtocolError):
         pass
     finally:
+        with counted:
+            open_now[0] -= 1
         sock.close()
 
 

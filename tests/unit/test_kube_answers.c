@@ -236,6 +236,7 @@ static void test_retry_after(void **state)
 	        {"/code/429/Retry-After/soon", 0},
 	        {"/code/429/Retry-After/99999999999999999999", 24 * 3600 * 1000},
 	        {"/code/429", 0},
+	        {"/hostile/early", 0}, /* of a header that was not the last */
 	};
 	struct bed bed;
 
@@ -256,8 +257,7 @@ static void test_secret_requests(void **state)
 	bed_open_on(&bed, "tls");
 	r = bed_ask(&bed, (struct kube_request){.path = "/file/08-errors.20.bin", .secret = true});
 	bed_expect(r, KUBE_REFUSED);
-	assert_non_null(strstr(r->err, ": 422 Invalid"));
-	assert_null(strstr(r->err, "Invalid: "));
+	assert_string_equal(r->err + strlen(r->err) - strlen(": 422 Invalid"), ": 422 Invalid");
 	bed_close(&bed);
 }
 

@@ -157,6 +157,15 @@ static void test_system_authorities(void **state)
 
 /* Client certificates */
 
+/* Connections that were opened with former files are closed, not kept. */
+static void one_connection_left(struct bed *bed)
+{
+	uint64_t end = uv_hrtime() + (uint64_t)BED_PATIENCE_MS * 1000000;
+
+	while (!strstr(bed_get(bed, "/echo")->body, "\"open\": 1"))
+		assert_true(uv_hrtime() < end);
+}
+
 static void test_client_certificate(void **state)
 {
 	struct bed_result *stream;
@@ -194,6 +203,24 @@ static void test_client_certificate(void **state)
 	bed_expect(stream, KUBE_OK);
 	bed_has(stream->stream, "{\"n\":19}");
 	free(stream);
+	one_connection_left(&bed);
+	bed_close(&bed);
+}
+
+static void test_renewed_certificate(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	copy_file("one.crt", "client.crt");
+	bed_init(&bed, "tls");
+	bed.access.cert.file = bed_path("client.crt");
+	bed.access.key.file = bed_path("one.key");
+	bed_open(&bed);
+	bed_has(bed_get(&bed, "/echo")->body, "\"peer\": \"one\"");
+	copy_file("renewed.crt", "client.crt");
+	bed_has(bed_get(&bed, "/echo")->body, "\"peer\": \"renewed\"");
+	one_connection_left(&bed);
 	bed_close(&bed);
 }
 
@@ -225,6 +252,7 @@ static void test_half_replaced(void **state)
 /* The authority is replaced: nothing is asked over a connection that the former one vouched for. */
 static void test_new_authority(void **state)
 {
+	unsigned first;
 	struct bed bed;
 
 	(void)state;
@@ -232,11 +260,12 @@ static void test_new_authority(void **state)
 	bed_init(&bed, "tls");
 	set_ca(&bed, "rotating.crt");
 	bed_open(&bed);
-	bed_expect(bed_get(&bed, "/echo"), KUBE_OK);
+	first = connection_of(bed_get(&bed, "/echo"));
 	copy_file("ca2.crt", "rotating.crt");
 	bed_expect(bed_get(&bed, "/echo"), KUBE_NO_ANSWER);
 	copy_file("ca.crt", "rotating.crt");
-	bed_expect(bed_get(&bed, "/echo"), KUBE_OK);
+	assert_int_not_equal(connection_of(bed_get(&bed, "/echo")), first);
+	one_connection_left(&bed);
 	bed_close(&bed);
 }
 
@@ -301,8 +330,10 @@ static void test_no_token_yet(void **state)
 
 	(void)state;
 	unlink(path);
-	open_with_token(&bed, "tls");
+	bed_init(&bed, "tls");
 	bed_add_server(&bed, "tls6");
+	bed.access.token.file = bed_path("token");
+	bed_open(&bed);
 	r = bed_get(&bed, "/echo");
 	bed_expect(r, KUBE_NO_ANSWER);
 	bed_has(r->err, "/token: No such file or directory");
@@ -407,6 +438,30 @@ static void test_http2_cancel(void **state)
 		free(stalled[i]);
 }
 
+/* Bytes for both are there at once: the one that is cancelled by the other hears nothing more. */
+static void test_http2_cancel_another(void **state)
+{
+	struct bed_result *r[2];
+	struct bed bed;
+
+	(void)state;
+	bed_open_on(&bed, "h2");
+	bed_expect(bed_get(&bed, "/api"), KUBE_OK);
+	r[0] = bed_result_new(&bed);
+	r[1] = bed_result_new(&bed);
+	r[0]->cancels = r[1];
+	r[1]->cancels = r[0];
+	for (int i = 0; i < 2; i++)
+		bed_send(r[i], (struct kube_request){.path = "/pair", .on_data = bed_on_data});
+	bed_wait(r[0]);
+	bed_wait(r[1]);
+	assert_int_equal(r[0]->pieces + r[1]->pieces, 1);
+	bed_expect(bed_get(&bed, "/api"), KUBE_OK);
+	free(r[0]);
+	free(r[1]);
+	bed_close(&bed);
+}
+
 /* A server that is to stop sends its clients away (--goaway-chance). */
 static void test_http2_goaway(void **state)
 {
@@ -427,6 +482,7 @@ int main(void)
 	        cmocka_unit_test(test_right_servers),
 	        cmocka_unit_test(test_inline_authority),
 	        cmocka_unit_test(test_client_certificate),
+	        cmocka_unit_test(test_renewed_certificate),
 	        cmocka_unit_test(test_half_replaced),
 	        cmocka_unit_test(test_new_authority),
 	        cmocka_unit_test(test_token),
@@ -436,6 +492,7 @@ int main(void)
 	        cmocka_unit_test(test_unauthorized_reads_again),
 	        cmocka_unit_test(test_http2),
 	        cmocka_unit_test(test_http2_cancel),
+	        cmocka_unit_test(test_http2_cancel_another),
 	        cmocka_unit_test(test_http2_goaway),
 	        cmocka_unit_test(test_system_authorities), /* last: it changes the process's mounts */
 	};
