@@ -6,12 +6,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <libgen.h>
-#include <limits.h>
-#include <pty.h>
-#include <sys/wait.h>
-
+#include "tests/unit/ctl_program.h"
 #include "tests/unit/serve_fixture.h"
 
 static const struct canned replies[] = {
@@ -68,80 +63,6 @@ static const struct canned replies[] = {
          "{\"step\":\"route\",\"text\":\"local: taken by this node\",\"detail\":{\"type\":\"local\"}},"
          "{\"step\":\"ipvs\",\"text\":\"no service\"}],\"verdict\":\"refused\",\"why\":\"port unreachable\"}"},
 };
-
-/* Where the tests and programs of this build are. */
-static char build[PATH_MAX];
-
-struct outcome {
-	int code;
-	char out[16384], err[4096];
-};
-
-static void slurp(int fd, char *buf, size_t size)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) > 0)
-		len += (size_t)n;
-	buf[len] = '\0';
-	close(fd);
-}
-
-/* Run weftctl with these arguments (NULL-terminated); output on a terminal of `columns` columns, or files. */
-static struct outcome run_on(unsigned short columns, const char *const *args)
-{
-	struct winsize size = {.ws_row = 25, .ws_col = columns};
-	struct outcome o = {0};
-	int out[2], err[2], status;
-	char *argv[16] = {"weftctl"};
-	char program[PATH_MAX + 16];
-	pid_t pid;
-
-	for (size_t i = 0; args[i]; i++)
-		argv[i + 1] = (char *)args[i];
-	snprintf(program, sizeof(program), "%s/weftctl", build);
-	if (columns)
-		assert_int_equal(openpty(&out[0], &out[1], NULL, NULL, &size), 0);
-	else
-		assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(err, O_CLOEXEC), 0);
-	pid = fork();
-	if (pid == 0) {
-		dup2(out[1], 1);
-		dup2(err[1], 2);
-		unsetenv("NO_COLOR");
-		setenv("TERM", "xterm", 1);
-		execv(program, argv);
-		_exit(127);
-	}
-	close(out[1]);
-	close(err[1]);
-	slurp(out[0], o.out, sizeof(o.out));
-	slurp(err[0], o.err, sizeof(o.err));
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	o.code = WEXITSTATUS(status);
-	return o;
-}
-
-#define RUN(...) run_on(0, (const char *const[]){__VA_ARGS__, NULL})
-
-static void assert_outcome(const struct outcome *o, int code, const char *out, const char *err)
-{
-	if (err)
-		assert_string_equal(o->err, err);
-	assert_string_equal(o->out, out);
-	assert_int_equal(o->code, code);
-}
-
-static void assert_says(const struct outcome *o, int code, const char *err_part)
-{
-	assert_string_equal(o->out, "");
-	if (!strstr(o->err, err_part))
-		fail_msg("\"%s\" is not in: %s", err_part, o->err);
-	assert_int_equal(o->code, code);
-}
 
 static void tables_are_golden(void **state)
 {
@@ -491,114 +412,6 @@ static void help_is_there_for_all(void **state)
 	o = RUN("--version");
 	assert_outcome(&o, 0, "weftctl " WEFT_VERSION "\n", "");
 }
-
-/* A daemon that answers one connection with these bytes; NULL: never answers. */
-struct liar {
-	int fd;
-	const char *reply;
-	char request[256]; /* what it was asked */
-};
-
-static void *lie(void *arg)
-{
-	struct liar *l = arg;
-	int fd = accept(l->fd, NULL, NULL);
-
-	(void)!read(fd, l->request, sizeof(l->request) - 1);
-	if (l->reply)
-		(void)!send(fd, l->reply, strlen(l->reply), MSG_NOSIGNAL);
-	else
-		(void)!read(fd, l->request, 1); /* until weftctl hangs up */
-	close(fd);
-	return NULL;
-}
-
-/* args: what to ask; request: what arrived (may be NULL). */
-static struct outcome ask_liar(const char *reply, const char *const *args, char *request)
-{
-	char dir[] = "/tmp/weft-liar-XXXXXX";
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	struct liar l = {.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), .reply = reply};
-	const char *argv[12] = {"--socket", sa.sun_path};
-	struct outcome o;
-	pthread_t thread;
-
-	assert_non_null(mkdtemp(dir));
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/s", dir);
-	assert_int_equal(bind(l.fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(listen(l.fd, 1), 0);
-	assert_int_equal(pthread_create(&thread, NULL, lie, &l), 0);
-	for (size_t i = 0; args[i]; i++)
-		argv[i + 2] = args[i];
-	o = run_on(0, argv);
-	pthread_join(thread, NULL);
-	close(l.fd);
-	unlink(sa.sun_path);
-	rmdir(dir);
-	if (request)
-		memcpy(request, l.request, sizeof(l.request));
-	return o;
-}
-
-static void arguments_reach_the_daemon(void **state)
-{
-	static const struct {
-		const char *args[4], *request;
-	} cases[] = {
-	        {{"nodes", "x"}, "{\"cmd\":\"nodes\"}\n"},
-	        {{"services"}, "{\"cmd\":\"services\"}\n"},
-	        {{"services", "a/*"}, "{\"cmd\":\"services\"}\n"},
-	        {{"services", "a/b\"\n"}, "{\"cmd\":\"services\",\"args\":{\"service\":\"a/b\\\"\\n\"}}\n"},
-	        {{"trace", "node", "10.0.0.1"},
-	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"10.0.0.1\",\"src\":\"node\"}}\n"},
-	        {{"trace", "fd00::0:1", "[FD00::2]:80"},
-	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"fd00::2\",\"port\":80,\"protocol\":\"TCP\",\"src\":\"fd00::1\"}}\n"},
-	        {{"trace", "10.0.0.9", "10.0.0.1:65535/sctp"},
-	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"10.0.0.1\",\"port\":65535,\"protocol\":\"SCTP\","
-	         "\"src\":\"10.0.0.9\"}}\n"},
-	        {{"trace", "node", "fd00::1:80"},
-	         "{\"cmd\":\"trace\",\"args\":{\"dst\":\"fd00::1:80\",\"src\":\"node\"}}\n"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
-		char request[256];
-
-		ask_liar("{}\n", cases[i].args, request);
-		assert_string_equal(request, cases[i].request);
-	}
-}
-
-static void broken_daemons_are_reported(void **state)
-{
-	static const struct {
-		const char *reply;
-		int code;
-		const char *says;
-	} cases[] = {
-	        {"", 3, "without an answer"},
-	        {"{\"ok\":true,\"resu", 3, "in the middle of its answer"},
-	        {"{\"ok\":true,\"resu\n", 1, "makes no sense"},
-	        {"\n", 1, "makes no sense"},
-	        {"[]\n", 1, "makes no sense"},
-	        {"{\"ok\":true}\n", 1, "makes no sense"},
-	        {"{\"ok\":false}\n", 1, "makes no sense"},
-	        {"{\"ok\":\"yes\",\"result\":[]}\n", 1, "makes no sense"},
-	        {"{\"ok\":false,\"error\":\"\xc2\x9b"
-	         "2J\xff\"}\n",
-	         1, "weftctl: ?2J?\n"},
-	        {NULL, 3, "no answer from weftd within 0.3 s"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
-		const char *const args[] = {"--timeout", cases[i].reply ? "10" : "0.3", "nodes", NULL};
-		struct outcome o = ask_liar(cases[i].reply, args, NULL);
-
-		assert_says(&o, cases[i].code, cases[i].says);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -613,15 +426,9 @@ int main(void)
 	        cmocka_unit_test(terminal_gets_colour_and_its_width),
 	        cmocka_unit_test(failures_have_their_exit_codes),
 	        cmocka_unit_test(help_is_there_for_all),
-	        cmocka_unit_test(arguments_reach_the_daemon),
-	        cmocka_unit_test(broken_daemons_are_reported),
 	};
-	char self[PATH_MAX] = "";
 
-	/* build/unit/test_ctl_program -> build */
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+	if (find_build() < 0)
 		return 1;
-	snprintf(build, sizeof(build), "%s", dirname(dirname(self)));
-	alarm(120); /* rather killed than hung */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
