@@ -194,6 +194,10 @@ static void test_free_between(void **state)
 	bed_watch(&b);
 	while (b.server.at < 1)
 		uv_run(&b.loop, UV_RUN_ONCE);
+	kube_watch_free(b.watch);
+	b.watch = NULL;
+	while (b.server.connections) /* the call is cancelled: its connection ends */
+		uv_run(&b.loop, UV_RUN_ONCE);
 	bed_stop(&b);
 
 	bed_start(&b, gone, 1);
