@@ -8,6 +8,9 @@
  * Holder: renews every retry_ms; when no renewal worked for renew_deadline_ms the role is given up at once
  * (on_change(false)), before the others' wait of duration_s is over. kube_lease_free() of a holder releases
  * it (holderIdentity "") without waiting for the answer. MicroTime needs exactly six fractional digits.
+ *
+ * Unlike client-go, who has seen a holder does not take a Lease that vanished for free: it waits as if it
+ * were still there.
  */
 #ifndef AGENT_KUBE_LEASE_H
 #define AGENT_KUBE_LEASE_H
