@@ -261,7 +261,8 @@ void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t l
 		return;
 	}
 	e = make_entry(c, key);
-	e->generation = c->generation;
+	/* What was last known is not what a listing under way has seen. */
+	e->generation = text ? c->generation : c->generation - 1;
 	if (c->kind == WEFT_NODE && text)
 		kubernetes_node_seen(c->k, json);
 	if (seen && seen == e->seen)

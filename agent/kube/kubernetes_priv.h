@@ -161,7 +161,7 @@ bool kubernetes_in_step(const struct kubernetes *k);
 /* kubernetes_entry.c */
 void kubernetes_tell(struct kubernetes *k, const struct weft_event *ev);
 struct kubernetes_entry *kubernetes_find(const struct kubernetes_collection *c, const char *key);
-/* An object as the server has it (text NULL: not to be kept on disk). */
+/* An object as the server has it (text NULL: as it was last known to have it). */
 void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t len, const cJSON *json);
 void kubernetes_drop(struct kubernetes_collection *c, const cJSON *json); /* it was deleted */
 void kubernetes_remove(struct kubernetes_collection *c, struct kubernetes_entry *e);

@@ -361,6 +361,26 @@ static void a_server_that_answers_in_part(void **state)
 	expect(f, "+Service/d/web\nsynced\n");
 }
 
+/* What went while we were away is noticed also when the listing was half there. */
+static void patience_ends_in_a_listing(void **state)
+{
+	struct fake *f = *state;
+
+	fake_open(f);
+	list_others(f, "nodes");
+	list(f, "/nodes", NODE("a", "1", "10.0.0.1"), NODE("b", "2", "10.0.0.2"), NULL);
+	fake_close(f);
+	f->o.patience_ms = 30;
+	fake_open(f);
+	begin(f, "/nodes");
+	say(f, "/nodes", false, NODE("b", "2", "10.0.0.2"));
+	for (int i = 0; i < 20; i++)
+		turn(f);
+	expect(f, "+Node/b\n+Node/a\nsynced\n");
+	complete(f, "/nodes");
+	expect(f, "-Node/a\n");
+}
+
 static void without_a_last_known_state_it_waits(void **state)
 {
 	struct fake *f = *state;
@@ -473,6 +493,7 @@ int main(void)
 	        FAKE_TEST(one_answer_after_an_outage_wakes_the_others),
 	        FAKE_TEST(the_last_known_state_is_told_when_nobody_answers),
 	        FAKE_TEST(a_server_that_answers_in_part),
+	        FAKE_TEST(patience_ends_in_a_listing),
 	        FAKE_TEST(without_a_last_known_state_it_waits),
 	        FAKE_TEST(what_went_while_we_were_away_leaves_the_disk),
 	        FAKE_TEST(half_a_state_is_none),

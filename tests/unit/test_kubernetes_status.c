@@ -103,6 +103,16 @@ static void what_the_server_has_costs_no_request(void **state)
 	put(f, &o, WEFT_SERVICE, "d/plain", NULL);
 	asked(f, "");
 	expect_outcome(&o, 0);
+	/* The order of conditions says nothing. */
+	say(f, "/services", false,
+	    SERVICE("plain", "3",
+	            "{\"conditions\":[" COND("weft.dev/Served", "False", "A") "," FOREIGN "," COND(
+	                    "weft.dev/LoadBalancer", "True", "B") "]}"));
+	put(f, &o, WEFT_SERVICE, "d/plain",
+	    "{\"conditions\":[" COND("weft.dev/LoadBalancer", "True", "B") "," COND("weft.dev/Served",
+	                                                                            "False", "A") "]}");
+	asked(f, "");
+	expect_outcome(&o, 0);
 }
 
 static void what_was_just_written_is_not_what_was_last_seen(void **state)
