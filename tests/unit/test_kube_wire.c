@@ -50,8 +50,8 @@ static struct candidate *open_client(struct api_bed *b, int i)
 	return c;
 }
 
-/* A fifteenth of the usual times: 1 s, 600 ms, 100 ms. */
-static struct candidate *stand(struct api_bed *b, int i)
+/* Hasty: a fifteenth of the usual times. A busy machine may then cost the role at any time. */
+static struct candidate *stand(struct api_bed *b, int i, bool hasty)
 {
 	struct candidate *c = candidates[i].client ? &candidates[i] : open_client(b, i);
 	char identity[16];
@@ -62,8 +62,8 @@ static struct candidate *stand(struct api_bed *b, int i)
 	                                                       .namespace = "default",
 	                                                       .name = "weft-controller",
 	                                                       .identity = identity,
-	                                                       .duration_s = 1,
-	                                                       .renew_deadline_ms = 600,
+	                                                       .duration_s = hasty ? 1 : 15,
+	                                                       .renew_deadline_ms = hasty ? 600 : 10000,
 	                                                       .retry_ms = 100,
 	                                                       .on_change = on_change,
 	                                                       .ctx = c});
@@ -132,14 +132,14 @@ static const char *spec_text(struct api_bed *b, const char *key, char out[64])
 static void a_lease_from_hand_to_hand(void **state)
 {
 	struct api_bed *b = *state;
-	struct candidate *one = stand(b, 0), *two;
+	struct candidate *one = stand(b, 0, false), *two;
 	char text[64], renewed[64];
 
 	UNTIL(b, one->told);
 	assert_string_equal(spec_text(b, "holderIdentity", text), "node-0");
-	assert_string_equal(spec_text(b, "leaseDurationSeconds", text), "1");
+	assert_string_equal(spec_text(b, "leaseDurationSeconds", text), "15");
 	spec_text(b, "renewTime", renewed);
-	two = stand(b, 1);
+	two = stand(b, 1, false);
 	UNTIL(b, strcmp(spec_text(b, "renewTime", text), renewed) != 0);
 	UNTIL(b, !strcmp(kube_lease_holder(two->lease), "node-0"));
 	assert_false(two->told);
@@ -154,16 +154,17 @@ static void a_lease_from_hand_to_hand(void **state)
 static void renewals_that_fail(void **state)
 {
 	struct api_bed *b = *state;
+	unsigned before;
 
 	for (int i = 0; i < CANDIDATES; i++)
-		stand(b, i);
+		stand(b, i, true);
 	UNTIL(b, leader());
 	tell(b, "answer 503 to update leases");
 	UNTIL(b, !leader());
-	assert_int_equal(led, 1);
+	before = led;
 	tell(b, "clear");
 	UNTIL(b, leader());
-	assert_int_equal(led, 2);
+	assert_true(led > before);
 }
 
 /* Connections, answers and the server come and go: there are never two (on_change, leader()). */
@@ -184,20 +185,19 @@ static void never_two_on_the_wire(void **state)
 	struct api_bed *b = *state;
 
 	for (int i = 0; i < CANDIDATES; i++)
-		stand(b, i);
+		stand(b, i, true);
 	for (size_t i = 0; i < WEFT_ARRAY_LEN(faults); i++) {
 		struct candidate *was;
 		struct kube_health health, now;
 
-		UNTIL(b, leader());
-		was = leader();
+		UNTIL(b, (was = leader()));
 		kube_health(was->client, &health);
 		tell(b, faults[i]);
 		/* What was asked before it, and two requests under it. */
 		UNTIL(b, (leader(), kube_health(was->client, &now), now.requests > health.requests + 2));
 		if (i % 3 == 0) {
 			leave(was);
-			stand(b, (int)(was - candidates));
+			stand(b, (int)(was - candidates), true);
 		}
 		UNTIL(b, (leader(), kube_health(was->client, &now), now.requests > health.requests + 4));
 		tell(b, "clear");
