@@ -197,6 +197,18 @@ static struct ipvs_dest *dests_of(const struct svc_dest *dests, size_t *n)
 	return d;
 }
 
+/* Together with those that run, if any do. Takes `want`. */
+static struct ipvs_dest *beside_running(const struct ipvs_entry *e, struct ipvs_dest *want, size_t *n)
+{
+	struct ipvs_dest *merged;
+
+	if (!want || !e->n)
+		return want;
+	merged = ipvs_dests_merge(want, *n, e->dests, e->n, n);
+	free(want);
+	return merged;
+}
+
 static struct ipvs_shape shape_of(const struct svc_virtual *v)
 {
 	struct ipvs_shape s;
@@ -229,13 +241,11 @@ int ipvs_want(struct ipvs *i, const struct svc_virtual *v, const struct svc_dest
               struct weft_err *err)
 {
 	struct ipvs_entry *e = ipvs_entry_make(i, &v->key);
-	struct ipvs_dest *want = e ? dests_of(dests, &n) : NULL, *merged = NULL;
+	struct ipvs_dest *want = e ? dests_of(dests, &n) : NULL, *merged;
 	struct ipvs_shape shape = shape_of(v);
 	size_t n_want = n;
 
-	if (want)
-		merged = ipvs_dests_merge(want, n_want, e->dests, e->n, &n);
-	free(want);
+	merged = beside_running(e, want, &n);
 	if (!merged) {
 		if (e && !e->wanted && !e->running)
 			drop_entry(i, e);

@@ -100,15 +100,18 @@ static unsigned rank_of(const struct svc_plan *p, const struct weft_addr *addr)
 	return vip->kind == SVC_VIP_LB ? 1 : 2;
 }
 
-static void take_claim(struct serving *s, const struct served *v, struct svc_plan *p,
+/* Is it ours? */
+static bool take_claim(struct serving *s, const struct served *v, struct svc_plan *p,
                        const struct svc_virtual_key *k)
 {
 	const char *other;
+	bool held = claims_take(s->claims, k, v->key, rank_of(p, &k->addr), &other);
 
-	if (!claims_take(s->claims, k, v->key, rank_of(p, &k->addr), &other))
+	if (!held)
 		tell_taken(s, p, k);
 	if (other)
 		services_mark(s->o.services, other);
+	return held;
 }
 
 static int virtual_by_addr(const void *addr, const void *v)
@@ -130,23 +133,14 @@ static void announce_what_is_held(struct svc_plan *p)
 	}
 }
 
-void claims_settle(struct serving *s, struct served *v, struct svc_plan *p)
+static void leave_out_what_others_hold(const struct serving *s, const struct served *v, struct svc_plan *p)
 {
-	struct svc_virtual_key *old = v->claimed;
-	size_t n_old = v->n_claimed, kept = 0;
+	size_t kept = 0;
 
-	v->claimed = claims_of(p, &v->n_claimed);
-	for (size_t i = 0; i < v->n_claimed; i++)
-		take_claim(s, v, p, &v->claimed[i]);
-	for (size_t i = 0; i < n_old; i++)
-		if (!claims_listed(v->claimed, v->n_claimed, &old[i]))
-			release_claim(s, v, &old[i]);
-	free(old);
 	for (size_t i = 0; i < p->n_virtuals; i++)
 		if (p->virtuals[i].key.fwmark || claims_held(s, v, &p->virtuals[i].key))
 			p->virtuals[kept++] = p->virtuals[i];
 	p->n_virtuals = kept;
-	announce_what_is_held(p);
 	kept = 0;
 	for (size_t i = 0; i < p->n_elements; i++) {
 		struct svc_virtual_key k = element_key(&p->elements[i]);
@@ -155,4 +149,22 @@ void claims_settle(struct serving *s, struct served *v, struct svc_plan *p)
 			p->elements[kept++] = p->elements[i];
 	}
 	p->n_elements = kept;
+}
+
+void claims_settle(struct serving *s, struct served *v, struct svc_plan *p)
+{
+	struct svc_virtual_key *old = v->claimed;
+	size_t n_old = v->n_claimed;
+	bool all = true;
+
+	v->claimed = claims_of(p, &v->n_claimed);
+	for (size_t i = 0; i < v->n_claimed; i++)
+		all &= take_claim(s, v, p, &v->claimed[i]);
+	for (size_t i = 0; i < n_old; i++)
+		if (!claims_listed(v->claimed, v->n_claimed, &old[i]))
+			release_claim(s, v, &old[i]);
+	free(old);
+	if (!all)
+		leave_out_what_others_hold(s, v, p);
+	announce_what_is_held(p);
 }

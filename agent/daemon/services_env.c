@@ -27,7 +27,7 @@ static bool own_pod(void *ctx, const struct weft_addr *addr)
 {
 	const struct serving *s = ctx;
 
-	return cluster_node_has(s->o.cluster, cluster_self_name(s->o.cluster), addr);
+	return cluster_self_has(s->o.cluster, addr);
 }
 
 static uint32_t mark_of(void *ctx, const char *name)

@@ -74,26 +74,25 @@ static bool counts(const struct query *q, const struct weft_endpoint *e)
 }
 
 static size_t collect_port(const struct query *q, const struct weft_endpointslice *s, uint16_t port,
-                           struct candidate *to, size_t n)
+                           struct candidate **list, size_t n)
 {
+	*list = must_grow(*list, n + s->n_endpoints, sizeof(**list));
 	for (size_t i = 0; i < s->n_endpoints; i++) {
 		const struct weft_endpoint *e = &s->endpoints[i];
 
 		if (!counts(q, e))
 			continue;
-		if (to)
-			to[n] = (struct candidate){.endpoint = e,
-			                           .seq = n,
-			                           .port = port,
-			                           .local = e->node && !strcmp(e->node, q->env->node)};
+		(*list)[n] = (struct candidate){.endpoint = e,
+		                                .seq = n,
+		                                .port = port,
+		                                .local = e->node && !strcmp(e->node, q->env->node)};
 		n++;
 	}
 	return n;
 }
 
-/* How many there are; written to `to` unless that is NULL. */
 static size_t collect(const struct query *q, const struct weft_endpointslice *const *slices, size_t n_slices,
-                      struct candidate *to)
+                      struct candidate **list)
 {
 	size_t n = 0;
 
@@ -104,7 +103,7 @@ static size_t collect(const struct query *q, const struct weft_endpointslice *co
 			continue;
 		for (size_t k = 0; k < s->n_ports; k++)
 			if (port_matches(&s->ports[k], q->port_name, q->protocol))
-				n = collect_port(q, s, s->ports[k].port, to, n);
+				n = collect_port(q, s, s->ports[k].port, list, n);
 	}
 	return n;
 }
@@ -211,13 +210,11 @@ void endpoints_choose(const struct weft_endpointslice *const *slices, size_t n_s
 {
 	struct query q = {.family = family, .protocol = protocol, .port_name = port_name, .env = env};
 	weft_autofree struct candidate *c = NULL;
-	size_t n = collect(&q, slices, n_slices, NULL);
+	size_t n = collect(&q, slices, n_slices, &c);
 
 	*out = (struct endpoints){0};
 	if (!n)
 		return;
-	c = must_alloc(n, sizeof(*c));
-	collect(&q, slices, n_slices, c);
 	out->n = distinct(c, n);
 	out->items = must_alloc(out->n, sizeof(*out->items));
 	for (size_t i = 0; i < out->n; i++)

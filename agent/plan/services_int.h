@@ -53,7 +53,7 @@ static inline void *svc_grow(void *list, size_t n, size_t *room, size_t size)
 {
 	if (n < *room)
 		return list;
-	*room = n ? 2 * n : 4;
+	*room = n ? 2 * n : 8;
 	return must_grow(list, *room, size);
 }
 

@@ -11,6 +11,7 @@ struct cluster *cluster_new(const char *self)
 
 	keyhash_init(&c->hash);
 	c->self = must_strdup(self);
+	c->own = nodes_need(c, self);
 	return c;
 }
 
@@ -312,7 +313,7 @@ size_t cluster_count(const struct cluster *c, enum weft_kind kind)
 
 const struct weft_object *cluster_self(const struct cluster *c)
 {
-	return cluster_get(c, WEFT_NODE, c->self);
+	return c->own->obj;
 }
 
 const struct weft_object *cluster_node_by_ip(const struct cluster *c, const struct weft_addr *ip)

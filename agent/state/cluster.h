@@ -143,7 +143,7 @@ void cluster_each_block(const struct cluster *c, cluster_block_fn fn, void *ctx)
 
 /* Is the address in a block of this node, whatever that block's state? Asked for each endpoint of a Service.
  */
-bool cluster_node_has(const struct cluster *c, const char *node, const struct weft_addr *addr);
+bool cluster_self_has(const struct cluster *c, const struct weft_addr *addr);
 
 /* Is there a pool (of Pods, of this family) whose blocks may travel in a tunnel? */
 bool cluster_wants_tunnel(const struct cluster *c, uint8_t family);

@@ -90,6 +90,7 @@ struct cluster {
 	bool synced;
 
 	struct node_entry *nodes;
+	struct node_entry *own; /* this node's: stays without an object too */
 	struct pool_entry *pools;
 	struct block_entry *blocks;
 	struct secret_entry *secrets;

@@ -480,11 +480,9 @@ void cluster_each_block_of(const struct cluster *c, const char *node, cluster_bl
 	}
 }
 
-bool cluster_node_has(const struct cluster *c, const char *node, const struct weft_addr *addr)
+bool cluster_self_has(const struct cluster *c, const struct weft_addr *addr)
 {
-	const struct node_entry *n = nodes_find(c, node);
-
-	for (const struct block_entry *b = n ? n->blocks : NULL; b; b = b->node_next)
+	for (const struct block_entry *b = c->own->blocks; b; b = b->node_next)
 		if (weft_prefix_contains(&b->obj->ipblock.cidr, addr))
 			return true;
 	return false;

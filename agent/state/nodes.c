@@ -24,7 +24,7 @@ struct node_entry *nodes_need(struct cluster *c, const char *name)
 
 void nodes_drop_if_unused(struct cluster *c, struct node_entry *n)
 {
-	if (!n->obj && !n->blocks)
+	if (!n->obj && !n->blocks && n != c->own)
 		TABLE_DEL(c->nodes, n);
 }
 

@@ -311,22 +311,27 @@ static void a_block_needs_a_pool(void **state)
 }
 
 /* Also where the block is none to route: its pods are there all the same. */
-static void addresses_in_the_blocks_of_a_node(void **state)
+static void addresses_in_the_blocks_of_this_node(void **state)
 {
-	struct cluster *c = made();
+	struct cluster *c = cluster_new("b");
 	const struct weft_addr in = addr("10.244.1.63"), other = addr("10.244.1.64"),
 	                       loose = addr("10.9.0.1"), v6 = addr("fd44::1");
 
 	(void)state;
-	assert_false(cluster_node_has(c, "b", &in));
+	assert_false(cluster_self_has(c, &in));
 	put(c, block("10.244.1.0/26", "b", "pods"));
 	put(c, block("10.9.0.0/26", "b", "pods"));
-	assert_true(cluster_node_has(c, "b", &in));
-	assert_true(cluster_node_has(c, "b", &loose));
-	assert_false(cluster_node_has(c, "b", &other));
-	assert_false(cluster_node_has(c, "b", &v6));
-	assert_false(cluster_node_has(c, "a", &in));
-	assert_false(cluster_node_has(c, "nobody", &in));
+	assert_true(cluster_self_has(c, &in));
+	assert_true(cluster_self_has(c, &loose));
+	assert_false(cluster_self_has(c, &other));
+	assert_false(cluster_self_has(c, &v6));
+	put(c, node("b", "10.1.1.2", NULL));
+	del(c, WEFT_NODE, "b"); /* its pods are still there */
+	assert_true(cluster_self_has(c, &in));
+	del(c, WEFT_IPBLOCK, "10.244.1.0-26");
+	assert_false(cluster_self_has(c, &in));
+	put(c, block("10.244.1.0/26", "a", "pods"));
+	assert_false(cluster_self_has(c, &in));
 	cluster_free(c);
 }
 
@@ -578,7 +583,7 @@ int main(void)
 	        cmocka_unit_test(of_overlapping_pools_the_one_with_blocks_wins),
 	        cmocka_unit_test(a_pool_on_a_node_address_is_refused),
 	        cmocka_unit_test(a_block_needs_a_pool),
-	        cmocka_unit_test(addresses_in_the_blocks_of_a_node),
+	        cmocka_unit_test(addresses_in_the_blocks_of_this_node),
 	        cmocka_unit_test(overlapping_blocks_have_one_winner),
 	        cmocka_unit_test(a_lost_rank_is_noticed),
 	        cmocka_unit_test(arrival_order_means_nothing_before_synced),
