@@ -37,6 +37,7 @@ struct round {
 	uint64_t now;
 	struct message msg[NETLINK_BATCH_MAX];
 	size_t n;
+	struct message last; /* what i->msg holds; e NULL: something else */
 	struct ipvs_entry *touched[NETLINK_BATCH_MAX + 1];
 	size_t n_touched;
 	unsigned logged, unlogged;
@@ -189,6 +190,7 @@ static int flush(struct round *r, struct weft_err *err)
 		rc = rc ? rc : reread;
 	}
 	r->n = r->n_touched = 0;
+	r->last.e = NULL;
 	netlink_batch_reset(i->batch);
 	if (rc)
 		i->need_resync = true;
@@ -203,22 +205,30 @@ static void touch(struct round *r, struct ipvs_entry *e)
 	r->touched[r->n_touched++] = e;
 }
 
-static int encode(struct ipvs *i, const struct message *m)
+static int encode_dest(struct round *r, const struct message *m, const struct ipvs_msg_key *key)
 {
+	const struct ipvs_dest *from = &m->e->dests[m->dest];
+	struct ipvs_msg_dest d = {.addr = from->addr, .port = from->port, .weight = from->want};
+	enum ipvs_msg_op op = (enum ipvs_msg_op)(m->op - DEST_NEW);
+
+	if (r->last.e == m->e && r->last.op == m->op)
+		return ipvs_msg_dest_next(r->i->msg, op, &d);
+	netlink_msg_reset(r->i->msg);
+	return ipvs_msg_dest(r->i->msg, r->i->family, op, key, &d);
+}
+
+static int encode(struct round *r, const struct message *m)
+{
+	struct ipvs *i = r->i;
 	struct ipvs_msg_service s = {.key = ipvs_to_msg(&m->e->key),
 	                             .sched_flags = m->e->want.sched_flags,
 	                             .persistence_s = m->e->want.persistence_s};
-	struct ipvs_msg_dest d = {0};
 
+	if (m->op >= DEST_NEW)
+		return encode_dest(r, m, &s.key);
 	netlink_msg_reset(i->msg);
-	if (m->op <= SERVICE_DEL) {
-		memcpy(s.scheduler, m->e->want.scheduler, sizeof(s.scheduler));
-		return ipvs_msg_service(i->msg, i->family, (enum ipvs_msg_op)(m->op - SERVICE_NEW), &s);
-	}
-	d.addr = m->e->dests[m->dest].addr;
-	d.port = m->e->dests[m->dest].port;
-	d.weight = m->e->dests[m->dest].want;
-	return ipvs_msg_dest(i->msg, i->family, (enum ipvs_msg_op)(m->op - DEST_NEW), &s.key, &d);
+	memcpy(s.scheduler, m->e->want.scheduler, sizeof(s.scheduler));
+	return ipvs_msg_service(i->msg, i->family, (enum ipvs_msg_op)(m->op - SERVICE_NEW), &s);
 }
 
 /* 0 (also when it cannot be encoded: a refusal); -ENOSPC: the batch is full. */
@@ -229,7 +239,8 @@ static int put(struct round *r, struct ipvs_entry *e, enum op op, size_t dest)
 
 	if (r->n == NETLINK_BATCH_MAX)
 		return -ENOSPC;
-	rc = encode(r->i, &m);
+	rc = encode(r, &m);
+	r->last = rc ? (struct message){0} : m;
 	if (!rc && netlink_batch_add(r->i->batch, r->i->msg) < 0)
 		return -ENOSPC;
 	touch(r, e);

@@ -154,6 +154,15 @@ int ipvs_msg_dest(struct nl_msg *msg, uint16_t family, enum ipvs_msg_op op, cons
 	return rc ? rc : put_dest(msg, d, op != IPVS_MSG_DEL);
 }
 
+int ipvs_msg_dest_next(struct nl_msg *msg, enum ipvs_msg_op op, const struct ipvs_msg_dest *d)
+{
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+	const struct nlattr *service = nlmsg_attrdata(h, GENL_HDRLEN);
+
+	h->nlmsg_len = (uint32_t)(NLMSG_HDRLEN + GENL_HDRLEN + NLA_ALIGN(service->nla_len));
+	return put_dest(msg, d, op != IPVS_MSG_DEL);
+}
+
 int ipvs_msg_services(struct nl_msg *msg, uint16_t family)
 {
 	return put_head(msg, family, IPVS_CMD_GET_SERVICE, IPVS_GENL_VERSION, NLM_F_DUMP);

@@ -55,6 +55,8 @@ int ipvs_msg_service(struct nl_msg *msg, uint16_t family, enum ipvs_msg_op op,
                      const struct ipvs_msg_service *s);
 int ipvs_msg_dest(struct nl_msg *msg, uint16_t family, enum ipvs_msg_op op, const struct ipvs_msg_key *key,
                   const struct ipvs_msg_dest *d);
+/* The same for another destination: in a message that one of these two made, the last one is replaced. */
+int ipvs_msg_dest_next(struct nl_msg *msg, enum ipvs_msg_op op, const struct ipvs_msg_dest *d);
 
 /* Requests: all services, one service (netlink_get()), the destinations of one. */
 int ipvs_msg_services(struct nl_msg *msg, uint16_t family);

@@ -112,6 +112,30 @@ static void dest_bytes(void **state)
 	     A(8, IPVS_DEST_ATTR_U_THRESH), 0, 0, 0, 0, A(8, IPVS_DEST_ATTR_L_THRESH), 0, 0, 0, 0);
 }
 
+/* As if it had been encoded alone, whatever the message held of the former destination. */
+static void next_dest_bytes(void **state)
+{
+	static const enum ipvs_msg_op ops[] = {IPVS_MSG_NEW, IPVS_MSG_SET, IPVS_MSG_DEL};
+	const struct ipvs_msg_key keys[] = {
+	        {.addr = {.family = AF_INET}, .fwmark = 5}, key("10.96.0.1", 6, 80), key("fd00::1", 17, 53)};
+	const struct ipvs_msg_dest first = {.addr = addr("10.244.1.2"), .port = 1, .weight = 3},
+	                           next = {.addr = addr("fd00::2"), .port = 0x1234};
+
+	(void)state;
+	for (size_t k = 0; k < 3; k++)
+		for (size_t o = 0; o < 3; o++) {
+			AUTO_MSG *msg = netlink_msg_new(), *alone = netlink_msg_new();
+
+			assert_int_equal(ipvs_msg_dest(msg, FAMILY, ops[o], &keys[k], &first), 0);
+			assert_int_equal(ipvs_msg_dest_next(msg, ops[o], &next), 0);
+			assert_int_equal(ipvs_msg_dest_next(msg, ops[o], &first), 0);
+			assert_int_equal(ipvs_msg_dest_next(msg, ops[o], &next), 0);
+			ipvs_msg_dest(alone, FAMILY, ops[o], &keys[k], &next);
+			assert_int_equal(nlmsg_hdr(msg)->nlmsg_len, nlmsg_hdr(alone)->nlmsg_len);
+			assert_memory_equal(nlmsg_hdr(msg), nlmsg_hdr(alone), nlmsg_hdr(alone)->nlmsg_len);
+		}
+}
+
 static void unencodable(void **state)
 {
 	AUTO_MSG *msg = netlink_msg_new();
@@ -450,11 +474,17 @@ static void flush_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(service_bytes),  cmocka_unit_test(fwmark_bytes),
-	        cmocka_unit_test(dest_bytes),     cmocka_unit_test(unencodable),
-	        cmocka_unit_test(there_and_back), cmocka_unit_test(conntrack_entries),
-	        cmocka_unit_test(hostile),        cmocka_unit_test(flush),
-	        cmocka_unit_test(flush_nothing),  cmocka_unit_test(flush_twice_given),
+	        cmocka_unit_test(service_bytes),
+	        cmocka_unit_test(fwmark_bytes),
+	        cmocka_unit_test(dest_bytes),
+	        cmocka_unit_test(next_dest_bytes),
+	        cmocka_unit_test(unencodable),
+	        cmocka_unit_test(there_and_back),
+	        cmocka_unit_test(conntrack_entries),
+	        cmocka_unit_test(hostile),
+	        cmocka_unit_test(flush),
+	        cmocka_unit_test(flush_nothing),
+	        cmocka_unit_test(flush_twice_given),
 	        cmocka_unit_test(flush_failures),
 	};
 
