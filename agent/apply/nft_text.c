@@ -26,7 +26,10 @@
  * addresses is not on all VIPs (H1). ICMP, with neighbour discovery in it, has no ports that could be a
  * Service's.
  * - A mark selects an IPVS service by all its 32 bits (H8), so it replaces whatever mark the packet has. A
- * map without an element for the packet ends the rule and leaves the mark.
+ * map without an element for the packet ends the rule and leaves the mark. It matters where IPVS chooses:
+ * packets of an established connection are IPVS' by their addresses and ports, and when IPVS forgets a
+ * connection it ends conntrack's too, so they are spared the map.
+ * - `ct state a,b` is a test of bits, `ct state { a, b }` a look-up in a set, for each packet.
  * - IPVS changes only the reply direction of a connection's tuples (H2): `ct original` is the VIP, also in
  *   postrouting. nft 1.0.6 wants a match of l4proto before `ct original proto-dst`.
  * - Prefixes that lie in others are merged by nft, in anonymous sets.
@@ -164,16 +167,18 @@ static void services_in(struct weft_buf *b)
 {
 	chain(b, "mark_pods", "pods of this node reach all endpoints of externalTrafficPolicy Local",
 	      "filter hook prerouting priority mangle");
+	weft_buf_str(b, "\t\tct state established accept\n");
 	mark_rules(b, PODS " ");
 	end(b);
 	chain(b, "services_own", "and so does this node itself; source ranges bind it like others",
 	      "filter hook output priority mangle");
+	weft_buf_str(b, "\t\tct state established accept\n");
 	mark_rules(b, "");
-	weft_buf_str(b, "\t\tct state { established, related } accept\n\t\tjump judge\n");
+	weft_buf_str(b, "\t\tct state related accept\n\t\tjump judge\n");
 	end(b);
 	chain(b, "services_in", "before IPVS, which is at priority 99",
 	      "filter hook input priority filter - 5");
-	weft_buf_str(b, "\t\tct state { established, related } accept\n\t\tjump judge\n");
+	weft_buf_str(b, "\t\tct state established,related accept\n\t\tjump judge\n");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,
 		                families[i].digit);

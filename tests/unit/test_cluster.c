@@ -318,6 +318,8 @@ static void addresses_in_the_blocks_of_this_node(void **state)
 	                       loose = addr("10.9.0.1"), v6 = addr("fd44::1");
 
 	(void)state;
+	put(c, node("b", "10.1.1.2", NULL));
+	del(c, WEFT_NODE, "b");
 	assert_false(cluster_self_has(c, &in));
 	put(c, block("10.244.1.0/26", "b", "pods"));
 	put(c, block("10.9.0.0/26", "b", "pods"));

@@ -26,6 +26,24 @@ static void test_exists(void **state)
 	assert_int_equal(ipvs_stats(w->ipvs).resyncs, 0);
 }
 
+/* The same in the midst of a service larger than a batch: the rest is added as if nothing had been. */
+static void test_exists_large(void **state)
+{
+	struct world *w = *state;
+	struct svc_dest d[300];
+
+	for (unsigned n = 0; n < 300; n++)
+		d[n] = dest(n, 1);
+	want(w, virtual(1), d, 1);
+	applies(w, "SD");
+	put_dest(w, virtual(1), 3, 1, false);
+	want(w, virtual(1), d, 300);
+	assert_int_equal(apply(w), 0);
+	assert_int_equal(state_of(w, virtual(1)), IPVS_INSTALLED);
+	assert_int_equal(in_kernel(w, virtual(1))->n, 300);
+	assert_int_equal(w->kernel.messages, 301);
+}
+
 /* "Exists", and reading shows nothing: no busy loop, but a refusal with backoff. */
 static void test_exists_contradiction(void **state)
 {
@@ -262,17 +280,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        T(test_exists),
-	        T(test_exists_contradiction),
-	        T(test_vanished),
-	        T(test_unknown_scheduler),
-	        T(test_backoff),
-	        T(test_refused_removal),
-	        T(test_lost_answers),
-	        T(test_resync_fails),
-	        T(test_resync_restores),
-	        T(test_dump_misses),
-	        T(test_vanishes_while_read),
+	        T(test_exists),          T(test_exists_large),      T(test_exists_contradiction),
+	        T(test_vanished),        T(test_unknown_scheduler), T(test_backoff),
+	        T(test_refused_removal), T(test_lost_answers),      T(test_resync_fails),
+	        T(test_resync_restores), T(test_dump_misses),       T(test_vanishes_while_read),
 	        T(test_no_module),
 	};
 

@@ -342,13 +342,25 @@ static void endpoints_behind_a_tunnel(void **state)
 	}
 }
 
+static void talk(const int kept[2])
+{
+	char c;
+
+	assert_int_equal(send(kept[0], "x", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(ready(kept[1], POLLIN), 1);
+	assert_int_equal(recv(kept[1], &c, 1, 0), 1);
+	assert_int_equal(send(kept[1], "y", 1, MSG_NOSIGNAL), 1);
+	assert_int_equal(ready(kept[0], POLLIN), 1);
+	assert_int_equal(recv(kept[0], &c, 1, 0), 1);
+}
+
 /* S18, H7: the node and its pods have all endpoints, others the local one, and all keep their source. */
 static void local_policy(void **state)
 {
 	(void)state;
 	FOR_BOTH_FAMILIES
 	{
-		int two = serve(TWO, 8080), remote = serve(OUTSIDE, 8080);
+		int two = serve(TWO, 8080), remote = serve(OUTSIDE, 8080), pod[2], own[2];
 
 		balance("-t", w->local, 80, w->two, 1);
 		balance_mark(w->remote);
@@ -358,6 +370,11 @@ static void local_policy(void **state)
 		SEES(two, OUTSIDE, w->remote, w->local, 80, w->remote);
 		SEES(remote, ONE, w->one, w->local, 80, w->one);
 		SEES(remote, NODE, w->node, w->local, 80, w->node);
+		/* The mark is for those that begin: the others go on where they are. */
+		seen_source(remote, ONE, w->one, w->local, 80, pod);
+		seen_source(remote, NODE, w->node, w->local, 80, own);
+		talk(pod);
+		talk(own);
 		/* None is left here: that concerns those from outside. */
 		ipvsadm("-D -t", w->local, 80, "");
 		want(nft, element(SVC_SET_DROP, w->local, 80));
@@ -365,8 +382,14 @@ static void local_policy(void **state)
 		dropped(OUTSIDE, w->local, 80, "policy Local"); /* S15 */
 		SEES(remote, ONE, w->one, w->local, 80, w->one);
 		SEES(remote, NODE, w->node, w->local, 80, w->node);
+		talk(pod);
+		talk(own);
 		close(two);
 		close(remote);
+		for (int i = 0; i < 2; i++) {
+			close(pod[i]);
+			close(own[i]);
+		}
 	}
 }
 
@@ -417,18 +440,6 @@ static void hairpin(void **state)
 		SEES(one, TWO, w->two, w->cluster_ip, 80, w->two);
 		close(one);
 	}
-}
-
-static void talk(const int kept[2])
-{
-	char c;
-
-	assert_int_equal(send(kept[0], "x", 1, MSG_NOSIGNAL), 1);
-	assert_int_equal(ready(kept[1], POLLIN), 1);
-	assert_int_equal(recv(kept[1], &c, 1, 0), 1);
-	assert_int_equal(send(kept[1], "y", 1, MSG_NOSIGNAL), 1);
-	assert_int_equal(ready(kept[0], POLLIN), 1);
-	assert_int_equal(recv(kept[0], &c, 1, 0), 1);
 }
 
 /* What is judged is judged when a connection begins (S20); the table may be replaced under it (S29). */
