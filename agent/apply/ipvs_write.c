@@ -240,7 +240,9 @@ static int put(struct round *r, struct ipvs_entry *e, enum op op, size_t dest)
 	if (r->n == NETLINK_BATCH_MAX)
 		return -ENOSPC;
 	rc = encode(r, &m);
-	r->last = rc ? (struct message){0} : m;
+	r->last = m;
+	if (rc)
+		r->last.e = NULL;
 	if (!rc && netlink_batch_add(r->i->batch, r->i->msg) < 0)
 		return -ENOSPC;
 	touch(r, e);
