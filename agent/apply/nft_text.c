@@ -75,13 +75,21 @@ static void decap_rule(struct weft_buf *b, unsigned protocol, const struct weft_
 	                protocol, weft_addr_str(local, text), what);
 }
 
-static void decap(struct weft_buf *b, const struct nft_shape *shape)
+static void decap_rules(struct weft_buf *b, const struct nft_shape *shape)
 {
-	chain(b, "decap", "tunnelled packets come from nodes only", "filter hook input priority filter - 5");
 	if (shape->ipip)
 		decap_rule(b, IPPROTO_IPIP, &shape->local, "IP in IP");
 	if (shape->sit)
 		decap_rule(b, IPPROTO_IPV6, &shape->local, "IPv6 in IP");
+}
+
+/* With Services these are the first rules of services_in: each chain of a hook costs every packet. */
+static void decap(struct weft_buf *b, const struct nft_shape *shape)
+{
+	if (shape->services)
+		return;
+	chain(b, "decap", "tunnelled packets come from nodes only", "filter hook input priority filter - 5");
+	decap_rules(b, shape);
 	end(b);
 }
 
@@ -163,7 +171,7 @@ static void refused(struct weft_buf *b)
 	end(b);
 }
 
-static void services_in(struct weft_buf *b)
+static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 {
 	chain(b, "mark_pods", "pods of this node reach all endpoints of externalTrafficPolicy Local",
 	      "filter hook prerouting priority mangle");
@@ -178,6 +186,7 @@ static void services_in(struct weft_buf *b)
 	end(b);
 	chain(b, "services_in", "before IPVS, which is at priority 99",
 	      "filter hook input priority filter - 5");
+	decap_rules(b, shape);
 	weft_buf_str(b, "\t\tct state established,related accept\n\t\tjump judge\n");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,
@@ -287,7 +296,7 @@ void nft_text_table(struct weft_buf *b, const struct nft_shape *shape, const str
 	if (shape->services) {
 		refused(b);
 		judge(b);
-		services_in(b);
+		services_in(b, shape);
 		services_left(b, shape);
 		masquerade(b, shape);
 	}
