@@ -131,9 +131,14 @@ static void on_checked(void *ctx, int result, const char *text)
 			log_debug("no %s here: the configuration goes to BIRD unchecked", b->binary);
 		install(b, candidate);
 	} else {
-		snprintf(why, sizeof(why), "refused by %s -p, the former one stays: %.500s", b->binary, text);
+		snprintf(why, sizeof(why), "%s by %s -p, the former one stays: %.500s",
+		         result == -ETIMEDOUT ? "not checked" : "refused", b->binary, text);
 		refuse(b, candidate, why);
 		free(candidate);
+	}
+	if (result == -ETIMEDOUT) { /* a busy machine */
+		b->have_fingerprint = false;
+		try_again(b);
 	}
 	advance(b);
 }

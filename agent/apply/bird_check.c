@@ -56,7 +56,7 @@ static void on_exited(uv_process_t *p, int64_t status, int term_signal)
 	struct bird_check *c = p->data;
 
 	c->exited = true;
-	c->result = status == 0 && term_signal == 0 ? 0 : -EINVAL;
+	c->result = term_signal == SIGKILL ? -ETIMEDOUT : status == 0 && term_signal == 0 ? 0 : -EINVAL;
 	if (term_signal && !c->len) {
 		strcpy(c->text, term_signal == SIGKILL ? "it did not end in time" : "it crashed");
 		c->len = strlen(c->text);

@@ -11,8 +11,8 @@
 
 struct bird_check;
 
-/* result: 0 = accepted; -ENOENT = there is no such program; else refused, text = what it printed (first 4
- * KiB). */
+/* result: 0 = accepted; -ENOENT = there is no such program; -ETIMEDOUT = it was killed, by the time limit or
+ * for its memory, which says nothing about the text; else refused, text = what it printed (first 4 KiB). */
 typedef void (*bird_check_fn)(void *ctx, int result, const char *text);
 
 /* fn is called from the loop, once, unless cancelled. */

@@ -26,11 +26,13 @@
 #include "weft/file.h"
 #include "weft/log.h"
 
-#define BIRD "/usr/sbin/bird"
+#define BIRD  "/usr/sbin/bird"
+#define CHECK "#!/bin/sh\n[ -e \"$0.busy\" ] && kill -KILL $$\nexec " BIRD " \"$@\"\n"
 
 struct bed {
 	uv_loop_t loop;
 	char dir[64], conf[128], sock[128];
+	char check[128]; /* stands for bird -p: the same, unless CHECK.busy is there */
 	struct bird_apply *apply;
 	pid_t bird;
 	int stale, again;
@@ -65,6 +67,9 @@ static int setup(void **state)
 	chmod(bed.dir, 0755);
 	snprintf(bed.conf, sizeof(bed.conf), "%s/bird.conf", bed.dir);
 	snprintf(bed.sock, sizeof(bed.sock), "%s/ctl", bed.dir);
+	snprintf(bed.check, sizeof(bed.check), "%s.check", bed.dir);
+	if (weft_file_create(bed.check, CHECK, strlen(CHECK), 0755, &err) < 0)
+		return -1;
 	uv_loop_init(&bed.loop);
 	uv_timer_init(&bed.loop, &bed.tick);
 	uv_timer_start(&bed.tick, on_tick, 20, 20);
@@ -73,7 +78,7 @@ static int setup(void **state)
 	                                .config_dir = bed.dir,
 	                                .socket = bed.sock,
 	                                .templates = "bird-templates",
-	                                .binary = BIRD,
+	                                .binary = bed.check,
 	                                .stale_ms = 300,
 	                                .on_stale = on_stale,
 	                                .on_again = on_again,
@@ -98,13 +103,13 @@ static void stop_bird(struct bed *bed, int sig)
 static int teardown(void **state)
 {
 	struct bed *bed = *state;
-	char command[128];
+	char command[256];
 
 	bird_apply_free(bed->apply);
 	uv_close((uv_handle_t *)&bed->tick, NULL);
 	uv_run(&bed->loop, UV_RUN_DEFAULT);
 	stop_bird(bed, SIGTERM);
-	snprintf(command, sizeof(command), "rm -rf %s", bed->dir);
+	snprintf(command, sizeof(command), "rm -rf %s %s", bed->dir, bed->check);
 	return uv_loop_close(&bed->loop) || system(command);
 }
 
@@ -293,6 +298,29 @@ static void a_failing_disk_is_tried_again(void **state)
 	wait_for(bed, BIRD_CONFIG_LOADED, true);
 }
 
+/* A check that a busy machine kept from ending says nothing about the text. */
+static void a_killed_check_is_tried_again(void **state)
+{
+	struct bed *bed = *state;
+	struct sample s;
+	uint64_t end = uv_hrtime() + 8000000000ULL;
+	char busy[160];
+
+	snprintf(busy, sizeof(busy), "%s.busy", bed->check);
+	assert_int_equal(weft_file_create(busy, "", 0, 0644, NULL), 0);
+	sample(&s);
+	s.m.local_as = 65006;
+	bird_apply_want(bed->apply, &s.m);
+	wait_for(bed, BIRD_CONFIG_REFUSED, true);
+	assert_int_equal(unlink(busy), 0);
+	bed->again = 0;
+	while (!bed->again && uv_hrtime() < end)
+		uv_run(&bed->loop, UV_RUN_ONCE);
+	assert_int_equal(bed->again, 1);
+	bird_apply_want(bed->apply, &s.m);
+	wait_for(bed, BIRD_CONFIG_LOADED, true);
+}
+
 static void a_refused_text_leaves_the_former_one(void **state)
 {
 	struct bed *bed = *state;
@@ -389,6 +417,7 @@ int main(void)
 	        cmocka_unit_test(a_new_password_takes_the_other_file),
 	        cmocka_unit_test(passwords_may_follow_each_other_quickly),
 	        cmocka_unit_test(a_failing_disk_is_tried_again),
+	        cmocka_unit_test(a_killed_check_is_tried_again),
 	        cmocka_unit_test(a_refused_text_leaves_the_former_one),
 	        cmocka_unit_test(hostile_values_never_reach_the_file),
 	        cmocka_unit_test(peers_with_a_reason_are_left_out),
