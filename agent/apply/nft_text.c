@@ -14,9 +14,8 @@
  * Services: a VIP is a local route, so what goes to it comes to the hook input, and IPVS takes it at priority
  * 99 (this node's own already in output, at -99).
  *
- *   pods -> prerouting mark_pods --+
- *   network ------------------------+-> input -5 services_in -> (IPVS) -> input 110 services_left
- *   this node -> output services_own -> (IPVS) -> loopback ----^
+ *   pods, network -> input -5 services_in -> (IPVS) -> input 110 services_left
+ *   this node -> output services_own -> (IPVS) -> loopback --^
  *   IPVS -> output -> postrouting source
  *
  * - New connections are judged before IPVS; established ones pass, so that a backend which was taken from
@@ -29,7 +28,7 @@
  * map without an element for the packet ends the rule and leaves the mark. It matters where IPVS chooses:
  * packets of an established connection are IPVS' by their addresses and ports, and when IPVS forgets a
  * connection it ends conntrack's too, so they are spared the map.
- * - `ct state a,b` is a test of bits, `ct state { a, b }` a look-up in a set, for each packet.
+ * - Each chain of a hook costs every packet of it, so there is none in prerouting.
  * - IPVS changes only the reply direction of a connection's tuples (H2): `ct original` is the VIP, also in
  *   postrouting. nft 1.0.6 wants a match of l4proto before `ct original proto-dst`.
  * - Prefixes that lie in others are merged by nft, in anonymous sets.
@@ -171,23 +170,24 @@ static void refused(struct weft_buf *b)
 	end(b);
 }
 
+/* Pods of this node and the node itself reach all endpoints of externalTrafficPolicy Local. */
+static void mark_and_judge(struct weft_buf *b, const char *who)
+{
+	weft_buf_str(b, "\t\tct state established accept\n");
+	mark_rules(b, who);
+	weft_buf_str(b, "\t\tct state related accept\n\t\tjump judge\n");
+}
+
 static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 {
-	chain(b, "mark_pods", "pods of this node reach all endpoints of externalTrafficPolicy Local",
-	      "filter hook prerouting priority mangle");
-	weft_buf_str(b, "\t\tct state established accept\n");
-	mark_rules(b, PODS " ");
-	end(b);
-	chain(b, "services_own", "and so does this node itself; source ranges bind it like others",
+	chain(b, "services_own", "this node itself; source ranges bind it like others",
 	      "filter hook output priority mangle");
-	weft_buf_str(b, "\t\tct state established accept\n");
-	mark_rules(b, "");
-	weft_buf_str(b, "\t\tct state related accept\n\t\tjump judge\n");
+	mark_and_judge(b, "");
 	end(b);
 	chain(b, "services_in", "before IPVS, which is at priority 99",
 	      "filter hook input priority filter - 5");
 	decap_rules(b, shape);
-	weft_buf_str(b, "\t\tct state established,related accept\n\t\tjump judge\n");
+	mark_and_judge(b, PODS " ");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,
 		                families[i].digit);

@@ -402,8 +402,8 @@ static void marks_of_others_stay(void **state)
 	netns_sh("exec nft -f - <<END\n"
 	         "table inet theirs {\n"
 	         " chain before { type filter hook prerouting priority -200; meta mark set 0x42; }\n"
-	         " chain after { type filter hook prerouting priority 0; meta mark 0x42 counter; }\n"
-	         " chain ours { type filter hook prerouting priority 0; meta mark 0x57000001 counter; }\n"
+	         " chain after { type filter hook input priority 0; meta mark 0x42 counter; }\n"
+	         " chain ours { type filter hook input priority 0; meta mark 0x57000001 counter; }\n"
 	         "}\nEND\n");
 	FOR_BOTH_FAMILIES
 	{
