@@ -173,6 +173,14 @@ static void shape_follows(void **state)
 	shows(table, "l4proto ipv6", false);
 	nft_want(n, &shape);
 	assert_true(nft_deadline(n) == NFT_NEVER);
+	shape.services = true; /* tunnels are watched where Services are */
+	nft_want(n, &shape);
+	apply(n);
+	shows(table, "chain decap", false);
+	shows("nft list chain inet weft services_in", "ip daddr 10.1.1.2 ip saddr != @peer4", true);
+	shape.services = false;
+	nft_want(n, &shape);
+	apply(n);
 }
 
 static void many_peers(void **state)
