@@ -52,6 +52,7 @@ struct weft_config_datastore {
 	char namespace[WEFT_NAME_MAX + 1];                 /* of weft's Secrets and Leases */
 	char secrets[WEFT_SECRETS_MAX][WEFT_NAME_MAX + 1]; /* those that may be read */
 	size_t n_secrets;
+	bool own_node; /* follow no other Node: the fabric carries all blocks */
 };
 
 struct weft_config_bird {

@@ -11,6 +11,8 @@
 
 #define SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._+@:,=~-"
 
+static const char *const nodes[] = {"all", "own", NULL};
+static const struct weft_enum nodes_enum = {nodes};
 static const char *const kinds[] = {"directory", "kubernetes", NULL};
 static const struct weft_enum kind_enum = {kinds};
 _Static_assert(WEFT_DATASTORE_KUBERNETES == 1, "the list of names follows the enum");
@@ -99,6 +101,15 @@ static int field_secrets(struct weft_decode_ctx *ctx, const struct weft_field *f
 	return first;
 }
 
+static int field_nodes(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	const struct weft_field choice = {.key = f->key, .arg = &nodes_enum};
+	int own = 0, r = weft_field_enum(ctx, &choice, v, &own);
+
+	*(bool *)out = own;
+	return r;
+}
+
 /* --- the section --- */
 
 static const struct weft_limits path_room = {0, WEFT_PATH_MAX};
@@ -113,6 +124,7 @@ static const struct weft_field fields[] = {
         {"servers", field_servers, 0, 0, NULL},
         {"namespace", field_name, AT(datastore.namespace), 0, NULL},
         {"secrets", field_secrets, 0, 0, NULL},
+        {"nodes", field_nodes, AT(datastore.own_node), 0, NULL},
 };
 WEFT_FIELD_TABLE(table, fields);
 
@@ -201,4 +213,5 @@ void config_datastore_dump(const struct weft_config_datastore *d, struct weft_bu
 	dump_list("servers", d->servers[0], sizeof(d->servers[0]), d->n_servers, out);
 	weft_buf_printf(out, "  namespace: \"%s\"\n", d->namespace);
 	dump_list("secrets", d->secrets[0], sizeof(d->secrets[0]), d->n_secrets, out);
+	weft_buf_printf(out, "  nodes: %s\n", nodes[d->own_node]);
 }

@@ -181,6 +181,8 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	if (r < 0)
 		return r;
 	a->cluster = cluster_new(cfg->node_name);
+	if (cfg->datastore.own_node)
+		cluster_own_node_only(a->cluster);
 	a->services = services_new();
 	r = datastore_open(loop, cfg, &a->source, err);
 	if (r == 0)

@@ -130,6 +130,8 @@ int controlling_open(const struct weft_config *cfg, uv_loop_t *loop, struct cont
 	uv_signal_start(&c->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&c->sigint, on_signal, SIGINT);
 	c->cluster = cluster_new(cfg->node_name);
+	if (cfg->datastore.own_node)
+		cluster_own_node_only(c->cluster);
 	c->services = services_new();
 	*out = c;
 	r = open_parts(c, err);

@@ -43,6 +43,7 @@ static int fill(const struct weft_config *cfg, struct kubernetes_names *names, s
 	                                 .namespace = d->namespace,
 	                                 .secrets = names->secrets,
 	                                 .n_secrets = d->n_secrets,
+	                                 .own_node = d->own_node,
 	                                 .services = cfg->services.enabled,
 	                                 .controller =
 	                                         cfg->services.enabled && cfg->roles & WEFT_ROLE_CONTROLLER};

@@ -24,7 +24,7 @@
 #define PROXY_SELECTOR \
 	"labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name"
 
-#define SECRET_SELECTOR "fieldSelector=metadata.name%3D"
+#define BY_NAME "fieldSelector=metadata.name%3D"
 
 enum need { ALWAYS, SERVICES, NAMESPACES };
 
@@ -64,7 +64,7 @@ static void add_secret(struct kubernetes *k, const char *name)
 	if (k->n_collections == KUBERNETES_COLLECTIONS)
 		return;
 	snprintf(path, sizeof(path), "/api/v1/namespaces/%s/secrets", k->namespace);
-	snprintf(selector, sizeof(selector), "%s%s", SECRET_SELECTOR, name);
+	snprintf(selector, sizeof(selector), "%s%s", BY_NAME, name);
 	*c = (struct kubernetes_collection){.k = k,
 	                                    .kind = WEFT_SECRET,
 	                                    .name = "secrets",
@@ -72,6 +72,16 @@ static void add_secret(struct kubernetes *k, const char *name)
 	                                    .selector = must_strdup(selector),
 	                                    .optional = true};
 	k->n_collections++;
+}
+
+static char *selector_of(size_t i, const struct kubernetes_options *o)
+{
+	char text[WEFT_NAME_MAX + 64];
+
+	if (kinds[i].kind != WEFT_NODE || !o->own_node)
+		return copy(kinds[i].selector);
+	snprintf(text, sizeof(text), "%s%s", BY_NAME, o->node);
+	return must_strdup(text);
 }
 
 void kubernetes_add_collections(struct kubernetes *k, const struct kubernetes_options *o)
@@ -84,7 +94,7 @@ void kubernetes_add_collections(struct kubernetes *k, const struct kubernetes_op
 		        .kind = kinds[i].kind,
 		        .name = kinds[i].name,
 		        .paths = {copy(kinds[i].path), copy(kinds[i].fallback)},
-		        .selector = copy(kinds[i].selector),
+		        .selector = selector_of(i, o),
 		        .optional = kinds[i].optional};
 	}
 	for (size_t i = 0; i < o->n_secrets; i++)
@@ -96,7 +106,7 @@ static bool about(const struct kubernetes_collection *c, const char *key)
 {
 	const char *slash = strchr(key, '/');
 
-	return slash && !strcmp(slash + 1, c->selector + strlen(SECRET_SELECTOR));
+	return slash && !strcmp(slash + 1, c->selector + strlen(BY_NAME));
 }
 
 struct kubernetes_collection *kubernetes_collection_of(struct kubernetes *k, enum weft_kind kind,

@@ -37,6 +37,7 @@ struct kubernetes_options {
 	const char *namespace;            /* Secrets, the Lease: "kube-system" */
 	const char *const *secrets;
 	size_t n_secrets;
+	bool own_node;        /* follow no Node but ours */
 	bool services;        /* follow Services, EndpointSlices, ServiceCIDRs */
 	bool controller;      /* has the controller's role */
 	uint64_t patience_ms; /* how long the API server is waited for at the start; 0 = 5000 */

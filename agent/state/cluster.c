@@ -15,6 +15,11 @@ struct cluster *cluster_new(const char *self)
 	return c;
 }
 
+void cluster_own_node_only(struct cluster *c)
+{
+	c->own_only = true;
+}
+
 /* --- secrets and peers --- */
 
 static struct secret_entry *secret_find(const struct cluster *c, const char *key)
@@ -364,7 +369,7 @@ static bool report_block(void *ctx, const struct cluster_block *b)
 {
 	struct report_to *to = ctx;
 
-	if (b->state != CLUSTER_BLOCK_OK)
+	if (b->problem[0])
 		to->fn(to->ctx, "", b->problem);
 	return false;
 }
@@ -377,6 +382,7 @@ void cluster_each_report(const struct cluster *c, cluster_report_fn fn, void *ct
 	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++)
 		if (c->pools_by_name[i]->refused)
 			fn(ctx, "", c->pools_by_name[i]->refused);
+	pools_each_untunnelled(c, fn, ctx);
 	cluster_each_block(c, report_block, &to);
 }
 

@@ -35,6 +35,10 @@ struct cluster;
 struct cluster *cluster_new(const char *self);
 void cluster_free(struct cluster *c);
 
+/* The source tells of no Node but ours. That those of blocks are unknown is no problem then; without their
+ * addresses there are no tunnels, and a pool that asks for some is reported. Before the first event. */
+void cluster_own_node_only(struct cluster *c);
+
 /* Take an event; ev->obj becomes ours. cluster_sink is the same as a weft_sink_fn (ctx = the cluster). */
 void cluster_handle(struct cluster *c, const struct weft_event *ev);
 void cluster_sink(void *ctx, const struct weft_event *ev);

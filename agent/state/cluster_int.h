@@ -87,7 +87,7 @@ struct report_scope; /* reports.c */
 struct cluster {
 	struct keyhash hash;
 	char *self;
-	bool synced;
+	bool synced, own_only;
 
 	struct node_entry *nodes;
 	struct node_entry *own; /* this node's: stays without an object too */
@@ -155,6 +155,8 @@ void pools_evaluate(struct cluster *c);
 void pools_node_address(struct cluster *c, const struct weft_addr *addr);
 /* The pool got its first block or lost its last. */
 void pools_block_count_changed(struct cluster *c);
+/* Those that ask for tunnels where there can be none. */
+void pools_each_untunnelled(const struct cluster *c, cluster_report_fn fn, void *ctx);
 /* The pool that serves a CIDR: the named one if it contains it, else the longest that does, else NULL. */
 struct pool_entry *pools_serving(const struct cluster *c, struct pool_entry *named,
                                  const struct weft_prefix *cidr);

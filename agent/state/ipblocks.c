@@ -391,6 +391,8 @@ static void view_problem(const struct cluster *c, const struct block_entry *b, s
 		         spec->pool, b->pool->obj ? "does not contain it" : "does not exist", out->pool_name);
 		break;
 	case CLUSTER_BLOCK_NODE_UNKNOWN:
+		if (c->own_only)
+			break;
 		snprintf(out->problem, sizeof(out->problem),
 		         "IPBlock %s (%s): node unknown: there is no Node %s, so no route", b->key, a,
 		         spec->node);

@@ -367,14 +367,34 @@ bool cluster_pool_at(const struct cluster *c, size_t i, struct cluster_pool *out
 	return true;
 }
 
+static bool asks_for_tunnel(const struct weft_ippool *p)
+{
+	return p->use == WEFT_USE_PODS && p->tunnel != WEFT_TUNNEL_NEVER;
+}
+
 bool cluster_wants_tunnel(const struct cluster *c, uint8_t family)
 {
-	for (size_t i = 0; i < c->count[WEFT_IPPOOL]; i++) {
+	for (size_t i = 0; i < c->count[WEFT_IPPOOL] && !c->own_only; i++) {
 		const struct weft_ippool *p = &c->pools_by_name[i]->obj->ippool;
 
-		if (p->use == WEFT_USE_PODS && p->tunnel != WEFT_TUNNEL_NEVER &&
-		    p->cidr.addr.family == family)
+		if (asks_for_tunnel(p) && p->cidr.addr.family == family)
 			return true;
 	}
 	return false;
+}
+
+void pools_each_untunnelled(const struct cluster *c, cluster_report_fn fn, void *ctx)
+{
+	char text[WEFT_NAME_MAX + 160];
+
+	for (size_t i = 0; i < c->count[WEFT_IPPOOL] && c->own_only; i++) {
+		if (!asks_for_tunnel(&c->pools_by_name[i]->obj->ippool))
+			continue;
+		snprintf(
+		        text, sizeof(text),
+		        "IPPool/%s: no tunnels: they need the other nodes' addresses, and datastore.nodes is own; "
+		        "set ipip: Never",
+		        c->pools_by_name[i]->key);
+		fn(ctx, "", text);
+	}
 }

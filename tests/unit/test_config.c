@@ -196,7 +196,8 @@ static void the_kubernetes_datastore_is_read_and_dumped(void **state)
 	         "  kubeconfig: \"/k\"\n  context: \"me@here:1\"\n  servers: []\n  namespace: \"weft\"\n"
 	         "  secrets:\n    - \"a\"\n    - \"b.c\"\n"},
 	        {"kubeconfig: /k, secrets: []",
-	         "  kubeconfig: \"/k\"\n  servers: []\n  namespace: \"kube-system\"\n  secrets: []\n"},
+	         "  kubeconfig: \"/k\"\n  servers: []\n  namespace: \"kube-system\"\n  secrets: []\n  nodes: all\n"},
+	        {"kubeconfig: /k, nodes: own", "  nodes: own\n"},
 	};
 
 	(void)state;
@@ -351,6 +352,8 @@ static void bad_files_are_refused(void **state)
 	        {KUBE("kubeconfig: /k, namespace: A"),
 	         "w.yaml:2: datastore.namespace: \"A\" is not a name (lower "
 	         "case letters, digits, '-' and '.')"},
+	        {KUBE("kubeconfig: /k, nodes: mine"),
+	         "w.yaml:2: datastore.nodes: \"mine\" is not one of all, own"},
 	        {KUBE("kubeconfig: /k, secrets: [a, 7]"),
 	         "w.yaml:2: datastore.secrets[1]: must be a string, not a number"},
 	        {KUBE("kubeconfig: /k, secrets: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]"),

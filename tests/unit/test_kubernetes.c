@@ -39,6 +39,19 @@ static void what_is_followed(void **state)
 	}
 }
 
+/* Where the fabric carries all blocks, other Nodes are not even asked for. */
+static void only_the_own_node_is_followed(void **state)
+{
+	struct fake *f = *state;
+
+	f->o.own_node = true;
+	f->o.node = "node-7.example";
+	fake_open(f);
+	assert_string_equal(f->watches[0].path, "/api/v1/nodes");
+	assert_string_equal(f->watches[0].selector, "fieldSelector=metadata.name%3Dnode-7.example");
+	assert_string_equal(f->watches[1].selector, "");
+}
+
 static void without_services_none_is_followed(void **state)
 {
 	struct fake *f = *state;
@@ -477,6 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        FAKE_TEST(what_is_followed),
+	        FAKE_TEST(only_the_own_node_is_followed),
 	        FAKE_TEST(without_services_none_is_followed),
 	        FAKE_TEST(synced_comes_when_all_is_there),
 	        FAKE_TEST(a_relist_tells_only_differences),
