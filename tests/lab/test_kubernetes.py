@@ -166,6 +166,30 @@ def test_an_agent_starts_without_the_api_server(lab):
     check(not datastore(node)["stale"], "still stale with the API server back")
 
 
+def test_only_the_own_node_is_followed(lab):
+    """datastore.nodes own: the agent hears of no other Node, and the fabric carries their blocks."""
+    stage, node = lab.stage, lab.stage.empty_node
+    node.write_config(datastore={**lab.datastore.config(), "nodes": "own"})
+    node.restart_weftd()
+    try:
+        wait_until(lambda: datastore(node)["synced"], 30, "the listing")
+        equal([n["name"] for n in node.weft("nodes")], [node.name], "Nodes that the agent knows")
+        pod = node.pod("alone")
+        for family in lab.families:
+            wait_until(lambda: pod.ns.ping(stage.far.ip(family), 1), 60, "the pod to reach another rack")
+        pod.delete()
+        told = [p["text"] for p in node.weft("status")["problems"]]
+        check(any("datastore.nodes is own" in text for text in told), f"pools that ask for tunnels are not reported: {told}")
+        check(not any("node unknown" in text for text in told), f"other nodes are missed: {told}")
+    finally:
+        node.write_config()
+        node.restart_weftd()
+    wait_until(lambda: len(node.weft("nodes")) == len(lab.nodes), 30, "all Nodes again")
+    # The log has requests that have ended.
+    asked = {line["target"] for line in lab.datastore.api.requests() if "/nodes?" in line["target"]}
+    check(any(f"fieldSelector=metadata.name%3D{node.name}&" in target for target in asked), f"asked for: {asked}")
+
+
 def test_what_went_meanwhile_is_noticed(lab):
     """Deleted and changed while no agent could see it: afterwards it is gone, and nothing else."""
     stage, node = lab.stage, lab.stage.node
