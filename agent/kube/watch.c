@@ -269,6 +269,8 @@ static void follow_failed(struct kube_watch *w, struct watch_failure *f)
 			go(w);
 			return;
 		}
+		/* It did open: failures before that, of an outage say, make no long pause now. */
+		w->backoff.failures = w->brief++;
 		snprintf(f->text, sizeof(f->text), "GET %.200s: the watch ends as soon as it begins",
 		         w->o.path);
 		retry(w, f);
@@ -436,7 +438,7 @@ static void on_timer(uv_timer_t *timer)
 		give_up(w, KUBE_OK, "no end mark");
 	} else {
 		w->settled = true;
-		w->backoff.failures = 0;
+		w->backoff.failures = w->brief = 0;
 		watch_heard(w);
 	}
 }

@@ -50,6 +50,7 @@ struct kube_watch {
 	unsigned failures;
 	struct kube_backoff backoff;
 	unsigned fruitless; /* streams that brought an error and nothing else */
+	unsigned brief;     /* streams in a row that ended well before they had settled */
 	char trouble[WEFT_ERR_TEXT];
 
 	uint64_t lists, watches, events, expired, heard_ms;

@@ -3,6 +3,7 @@
 the server, rotation of tokens, the lease, and what weft writes. The agents' other work on it: test_kubernetes_again.py."""
 
 import contextlib
+import select
 import signal
 import subprocess
 import time
@@ -49,14 +50,16 @@ class Quiet:
         self.ipvs = self.node.ns.run("ipvsadm -S -n")
         for argv in (["ip", "monitor", "route", "address", "link"], ["nft", "monitor"]):
             self.monitors.append(self.node.ns.popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-        # Both have subscribed when they tell of this.
+        wait_until(self._subscribed, 30, "both monitors to tell of a change", 0)
+        return self
+
+    def _subscribed(self):
+        """Both tell of these changes; a monitor that has not subscribed yet hears of none."""
         self.node.ns.run("ip route add blackhole 203.0.113.77/32")
         self.node.ns.run("nft add table inet quiet")
-        for monitor in self.monitors:
-            monitor.stdout.readline()
         self.node.ns.run("ip route del blackhole 203.0.113.77/32")
         self.node.ns.run("nft delete table inet quiet")
-        return self
+        return all(select.select([monitor.stdout], [], [], 0.5)[0] for monitor in self.monitors)
 
     def __exit__(self, kind, *_):
         self.lines = []

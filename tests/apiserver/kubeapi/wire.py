@@ -261,8 +261,19 @@ async def serve_http1(connection: Connection):
             return
         sink = Http1Sink(connection, request)
         await connection.server.handle(request, sink)
+        if request.too_large:
+            await _linger(connection)
         if not sink.keep or connection.gone.is_set():
             return
+
+
+async def _linger(connection: Connection):
+    """The client is still sending what was refused: a close now would reset the connection, and the answer with it."""
+    try:
+        while await asyncio.wait_for(connection.reader.read(65536), 0.5):
+            pass
+    except (asyncio.TimeoutError, ConnectionError):
+        pass
 
 
 async def _read_request(connection: Connection, head: bytes) -> Request | None:
