@@ -10,7 +10,8 @@
  *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
- *one turn of the loop. There is no periodic work: timers run only while something has to be tried again.
+ * one turn of the loop. Two things are periodic: the audit of IPVS, which tells of no change, and with
+ * Kubernetes the note on disk of how old the state is. Other timers run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H

@@ -73,11 +73,6 @@ static void put_pool(struct controller *c, const struct weft_object *obj, const 
 	controller_item_drop_if_unused(i);
 }
 
-static bool is_new(const struct controller_item *i, const char *why)
-{
-	return !why != !i->refused || (why && strcmp(why, i->refused));
-}
-
 static void put_pools(struct controller *c, bool all)
 {
 	struct cluster_pool p;
@@ -85,7 +80,7 @@ static void put_pools(struct controller *c, bool all)
 	for (size_t at = 0; cluster_pool_at(c->o.cluster, at, &p); at++) {
 		struct controller_item *i = controller_item(c, WEFT_IPPOOL, p.name);
 
-		if (all || is_new(i, p.refused))
+		if (all || controller_refusal_is_new(i, p.refused))
 			put_pool(c, cluster_get(c->o.cluster, WEFT_IPPOOL, p.name), p.refused);
 		else
 			controller_item_drop_if_unused(i);
@@ -122,7 +117,6 @@ static void look_at_pool(struct controller *c, struct controller_item *i)
 static void look_at_service(struct controller *c, struct controller_item *i)
 {
 	struct services_view view;
-
 	bool retell = i->retell;
 
 	i->retell = false;
@@ -217,14 +211,6 @@ static bool take_stock(void *ctx, const struct weft_object *obj)
 	return false;
 }
 
-static void tell_invalid(struct controller *c)
-{
-	struct controller_item *i;
-
-	DL_FOREACH2(c->invalid, i, next_invalid)
-	controller_write(c, i->kind, item_key(i));
-}
-
 static bool put_namespace(void *ctx, const struct weft_object *obj)
 {
 	struct controller *c = ctx;
@@ -257,7 +243,7 @@ static void begin(struct controller *c)
 	for (int kind = WEFT_IPPOOL; kind < WEFT_KIND_COUNT; kind++)
 		if (weft_kind_has_status((enum weft_kind)kind))
 			cluster_each(c->o.cluster, (enum weft_kind)kind, take_stock, c);
-	tell_invalid(c);
+	controller_tell_invalid(c);
 	controller_write_all(c);
 }
 

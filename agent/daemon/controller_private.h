@@ -25,19 +25,22 @@ struct controller_item {
 	bool retell;                         /* write its status again */
 	bool gone;                           /* its Service was there and is not any more */
 	bool has_status;                     /* of ours: written, or on its way */
-	char *refused;         /* why the rules between pools refuse this one; NULL = they don't */
-	char *invalid, *scope; /* what is malformed in it, and the report it is from; NULL = nothing */
-	struct controller_item *prev_invalid, *next_invalid;
-	unsigned writes; /* under way */
-	bool failed;     /* the last one did */
-	char *told;      /* the problem of it that people were told; NULL = none */
+	char *refused;                  /* why the rules between pools refuse this one; NULL = they don't */
+	char *invalid;                  /* what is malformed in it; NULL = nothing */
+	struct controller_scope *scope; /* the reports that this is one of */
+	struct controller_item *prev_invalid, *next_invalid; /* of the same scope */
+	unsigned writes;                                     /* under way */
+	bool failed;                                         /* the last one did */
+	char *told; /* the problem of it that people were told; NULL = none */
 };
 
 struct controller {
 	struct controller_options o;
 	char *identity;
 	struct keyhash hash;
-	struct controller_item *items, *dirty, *invalid;
+	struct controller_item *items, *dirty;
+	struct controller_scope *scopes; /* controller_refused.c */
+	size_t n_invalid;
 	bool pools_dirty; /* which of them are refused may have changed */
 	bool synced, standing, leading;
 	struct lb *lb; /* while it leads */
@@ -60,8 +63,11 @@ void controller_mark(struct controller *c, struct controller_item *i);
 /* controller_refused.c: an INVALID event; what the rules between pools say of one (NULL = nothing), true:
  * that is new. */
 void controller_note_invalid(struct controller *c, const struct weft_event *ev);
+bool controller_refusal_is_new(const struct controller_item *i, const char *why);
 bool controller_note_refused(struct controller_item *i, const char *why);
 void controller_forget_refused(struct controller_item *i);
+/* Write the statuses of all malformed ones. */
+void controller_tell_invalid(struct controller *c);
 
 /* Has the Service a problem to be told? */
 bool controller_has_problem(const struct controller *c, const char *key);
