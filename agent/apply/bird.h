@@ -5,16 +5,17 @@
  * A change goes through these steps, one change at a time; what is wanted meanwhile waits for the end:
  *
  *	render -> same as the file? -> done
- *	       -> CHECK   bird.conf.new, by `bird -p` in a process of its own (a bad text can kill a running
- *BIRD)
+ *	       -> CHECK   bird.conf.new, by `bird -p` in a process of its own: a bad text can kill a BIRD
  *	       -> WRITE   rename over bird.conf
- *	       -> LOAD    `configure` through the control socket when BIRD is there; each BIRD that appears is
- *told once refused at CHECK: bird.conf is untouched. Refused at LOAD: the former text is put back. Either way
- *the reason is kept for status, and the same model is not tried again until it changes.
+ *	       -> LOAD    `configure` through the control socket; each BIRD that appears is told once
+ *
+ * Refused at CHECK: bird.conf is untouched. Refused at LOAD: the former text is put back. Either way the
+ * reason is kept for status, and the same model is not tried again until it changes. A CHECK that was killed
+ * says nothing about the text, and is tried again.
  *
  * Files below config_dir: bird.conf (0640), secrets/PROTOCOL-a.conf or -b.conf (0640, one password each; two
- *names so that a new password never changes what the running configuration includes), custom/ (the user's,
- *only made). They get the group of the user that BIRD runs as, if it exists ("bird").
+ * names so that a new password never changes what the running configuration includes), custom/ (the user's,
+ * only made). They get the group of the user that BIRD runs as, if it exists ("bird").
  *
  * BIRD may be absent, late or restart at any time: that is state, not an error. When it has been gone for
  * stale_ms, on_stale is called: its routes are then removed by whoever owns that decision.

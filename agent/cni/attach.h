@@ -18,8 +18,8 @@
  * from any other source is dropped.
  *
  * The device name is "weft" and 11 hexadecimal digits of a hash of CONTAINERID/IFNAME, so DEL finds it with
- *no state at all. The alias "weft:NETWORK/CONTAINERID/IFNAME" says in clear whose it is. A device is ours
- *when the name is, its kind is veth, and the alias, if there is one, names this attachment.
+ * no state at all. The alias "weft:NETWORK/CONTAINERID/IFNAME" says in clear whose it is. A device is ours
+ * when the name is, its kind is veth, and the alias, if there is one, names this attachment.
  */
 #ifndef WEFT_CNI_ATTACH_H
 #define WEFT_CNI_ATTACH_H

@@ -3,17 +3,16 @@
  * The blocks this node holds: keeps the cluster's IPBlocks, the allocation files of ipam/ and the demand for
  * addresses in step.
  *
- *	an IPBlock is ours, no file    -> make the file: from now on weft-cni allocates from it
- *	a file, no IPBlock of ours     -> remove it when it is empty; claim the block again when pods still
- *use it plan/blocks says claim         -> source->claim_block(), then the IPBlock arrives as an event
- *	plan/blocks says release       -> remove the file first, so that nothing is allocated any more, then
- *the claim
+ *	an IPBlock is ours, no file  -> make the file: from now on weft-cni allocates from it
+ *	a file, no IPBlock of ours   -> remove it when it is empty; pods still use it: claim it again
+ *	plan/blocks says claim       -> source->claim_block(), then the IPBlock arrives as an event
+ *	plan/blocks says release     -> remove the file, so that nothing is allocated any more; then the claim
  *
  * A file that must stay although the block is not ours is retired: its pods live on, but nothing new is
  * allocated from it, because another node may hand out the same addresses.
  *
  * One write to the datastore at a time. weft-cni asks for a block when a pod finds no address: such requests
- *wait here until there is one, or until it is certain that there will be none.
+ * wait here until there is one, or until it is certain that there will be none.
  */
 #ifndef AGENT_DAEMON_HOLDINGS_H
 #define AGENT_DAEMON_HOLDINGS_H

@@ -2,9 +2,11 @@
 /*
  * Events: events.h.
  *
- *	tell --> the Event of the same words, or a new one --> has its object a token? --> queue --> POST or
- *PATCH ^                                                                          one at a time
- *	          +-- told again: counted; a minute after it was written last, to the queue again
+ *	tell --> the Event of the same words, or a new one --> has its object a token? --> queue --> request
+ *	                    |                                                                ^
+ *	                    +-- told again: counted; a minute after its last write ----------+
+ *
+ * One request at a time: a POST for a new Event, a PATCH of the count for a known one.
  *
  * An Event is known here for ten minutes after it was told last. All of it is bounded: Events known, objects
  * with tokens, the queue, and the texts, which come from objects that anybody may have written.

@@ -6,8 +6,8 @@
  *	             --user-----> users[NAME].user		client certificate and key, token
  *
  * The file's text and tree hold keys: both are wiped when the context has been read. What would change whom
- * we are or whom we trust, and is not supported, is an error; all else unknown is passed over as kubectl
- *does.
+ * we are or whom we trust, and is not supported, is an error; all else unknown is passed over, as by
+ * kubectl.
  */
 #include "agent/kube/kubeconfig.h"
 

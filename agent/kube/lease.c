@@ -2,11 +2,11 @@
 /*
  * Leader election: lease.h.
  *
- *	attempt:  we are written in it as far as we know --> PUT  --ok--> the role is ours from when we asked
- *	          otherwise                              --> GET --> nobody, us, or unchanged for too long -->
- *PUT
- *	                                                         --> no such Lease                        -->
- *POST a conflict of the first PUT goes on with the GET at once; all else waits for the next attempt
+ *	attempt:  we are written in it, as far as we know --> PUT --ok--> ours from when we asked
+ *	          otherwise --> GET --> nobody, us, or unchanged for too long --> PUT
+ *	                            --> no such Lease --> POST
+ *
+ * A conflict of the first PUT goes on with the GET at once; all else waits for the next attempt.
  *
  * Safety rests on two times. Ours begins when a write is sent, which is before the server can have it; the
  * others' begins when they have read it, which is after. Ours is shorter. Both are of CLOCK_BOOTTIME, which

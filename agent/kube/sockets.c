@@ -8,7 +8,7 @@
  * knows its descriptor. Memory of the net goes with its last handle.
  *
  * For a reset connection libuv reports an error and stops watching. libcurl is told that it may read and
- *write: so it gets the bytes that came before the reset, then the socket's own error.
+ * write: so it gets the bytes that came before the reset, then the socket's own error.
  */
 #include "agent/kube/sockets.h"
 

@@ -4,8 +4,8 @@
  *
  *	relist() --> STEP_INITIAL or STEP_PAGES ... watch_listing_complete() --> STEP_FOLLOW, again and again
  *	                   |  failure                                               |  failure
- *	                   +--> pause, relist()                                     +--> pause, STEP_FOLLOW or
- *relist()
+ *	                   +--> pause, relist()                                     +--> pause, the same
+ *	                                                                                 or relist()
  *
  * The timer is a pause's end, and otherwise:
  * - a stream that does not open within ANSWER_MS is given up;

@@ -2,8 +2,9 @@
 /*
  * Statuses of objects in a folder: files of their own beside the manifests, which belong to the operator.
  *
- *	status/service.NAMESPACE_NAME.yaml   kind ServiceStatus; read like any manifest, and so delivered to
- *all status/ippool.NAME.yaml              kind IPPoolStatus; for people, no agent reads it
+ *	status/service.NAMESPACE_NAME.yaml	kind ServiceStatus; read by all like any manifest
+ *	status/ippool.NAME.yaml			kind IPPoolStatus; for people, no agent reads it
+ *	status/bgppeer.NAME.yaml, ...		the same for weft's other objects
  *
  * ('_' is in no name, so that dots in names make no two objects meet in one file.)
  *

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * `ipam.mode: node`: the controller manager gives each Node its CIDRs (spec.podCIDRs), and nobody claims
- *blocks.
+ * `ipam.mode: node`: the controller manager gives each Node its CIDRs (spec.podCIDRs); nobody claims blocks.
  *
  * A source around another one. It tells what that one tells, and for all behind it to stay as they are:
  *
  *	ipam.clusterCIDRs   -->  IPPools cluster-CIDR, of which no block can be claimed
  *	Node.spec.podCIDRs  -->  IPBlocks of that node
- *	IPPools for pods and IPBlocks of the datastore are not told (one warning); IPPools of LoadBalancer IPs
- *are
+ *
+ * IPPools for pods and IPBlocks of the datastore are not told (one warning); IPPools of LoadBalancer IPs are.
  *
  * Of a podCIDR that is larger than a block can be (/20, /116; the usual IPv6 one is /64) the first addresses
  * are used. Two Nodes with the same podCIDR: the first has it, the other when that one is gone.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Counts the user instructions that a running process executes for one event, by single steps: no counter of
- *the processor is needed (an emulated one has none) and the process runs at full speed before and after.
+ * the processor is needed (an emulated one has none) and the process runs at full speed before and after.
  *
  *	agent_steps PID QUIET_MS
  *
  * Stops the main thread, says "stopped", and reads a line, before which the caller makes the event happen.
- *Then steps until the thread has slept for QUIET_MS, says the number of instructions, and lets it run. An
- *instruction with a repeat prefix is one. Other threads run freely and are not counted.
+ * Then steps until the thread has slept for QUIET_MS, says the number of instructions, and lets it run. An
+ * instruction with a repeat prefix is one. Other threads run freely and are not counted.
  */
 #include <errno.h>
 #include <signal.h>

@@ -5,9 +5,9 @@
  *	agent_watch PROTOCOL ROUTES
  *
  * Says "watching", then "full SECONDS" whenever as many routes of that protocol are there as expected (none
- *was there at the start), and at the end of its input one JSON object: routes of the protocol added, replaced
- *and deleted, other changes (links, addresses, rules), nftables' messages; first and last of routes and
- *nftables in seconds of CLOCK_MONOTONIC. lost: the kernel had more to tell than the socket held.
+ * was there at the start), and at the end of its input one JSON object: routes of the protocol added, replaced
+ * and deleted, other changes (links, addresses, rules), nftables' messages; first and last of routes and
+ * nftables in seconds of CLOCK_MONOTONIC. lost: the kernel had more to tell than the socket held.
  */
 #include <errno.h>
 #include <linux/netfilter/nfnetlink.h>

@@ -2,10 +2,12 @@
 /*
  * What programming IPVS costs.
  *
- *	ipvs cold SERVICES DESTS ROUNDS   all from nothing, through the reconciler and by a bare loader in
- *turn: the same messages in batches of 256 with an ACK on the last, nothing remembered. Then the reconciler's
- *next life, which finds everything. ipvs one SERVICES DESTS           so many services are there; one
- *endpoint of one of them is replaced. User instructions (count.h), median of several.
+ *	ipvs cold SERVICES DESTS ROUNDS   all from nothing, by the reconciler and by a bare loader in turn
+ *	ipvs one SERVICES DESTS           so many are there; one endpoint of one of them is replaced
+ *
+ * The bare loader sends the same messages in batches of 256 with an ACK on the last, and remembers nothing.
+ * After a cold round comes the reconciler's next life, which finds everything. `one` is in user instructions
+ * (count.h), the median of several.
  *
  * Each round runs in a process and a network namespace of its own, emptied before it is left: IPVS' hash
  * table is common to all namespaces. What is told:

@@ -2,12 +2,15 @@
 /*
  * What reading from the API server costs.
  *
- *	kube decode FILE ROUNDS		FILE is a LIST of EndpointSlices. It is cut, parsed and decoded as the
- *		Kubernetes source does it (pieces of 16 KiB), and parsed as a whole by cJSON, in turn. Told,
- *in processor time, the best of each:	decode BYTES NANOSECONDS NANOSECONDS-OF-CJSON kube agents KUBECONFIG
- *NUMBER SECONDS ROLE	so many whole sources (each its own client and connections) follow one server; ROLE
- *controller: they stand for it too. Once all have read everything: "synced", a second's calm, then so many
- *seconds. Told, of those seconds and of all agents: agents REQUESTS BYTES-IN EVENTS FAILURES
+ *	kube decode FILE ROUNDS
+ *		FILE is a LIST of EndpointSlices. It is cut, parsed and decoded as the Kubernetes source does it
+ *		(pieces of 16 KiB), and parsed as a whole by cJSON, in turn. Told, in processor time, the best
+ *		of each: decode BYTES NANOSECONDS NANOSECONDS-OF-CJSON
+ *
+ *	kube agents KUBECONFIG NUMBER SECONDS ROLE
+ *		So many whole sources (each its own client and connections) follow one server; ROLE controller:
+ *		they stand for it too. Once all have read everything: "synced", a second's calm, then so many
+ *		seconds. Told, of those seconds and of all agents: agents REQUESTS BYTES-IN EVENTS FAILURES
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,8 +4,9 @@
  *
  *	traffic serve PORT                     until it is killed; says "serving"
  *	traffic stream ADDRESS PORT SECONDS    says "stream N", bytes per second that the server confirms
- *	traffic connect ADDRESS PORT SECONDS   says "connect N", connections per second: each asks for one
- *byte and is reset, so that no TIME_WAIT uses up the ports
+ *	traffic connect ADDRESS PORT SECONDS   says "connect N", connections per second
+ *
+ * A connection asks for one byte and is reset, so that no TIME_WAIT uses up the ports.
  *
  * A client's first byte says what it wants: 's' stream, 'c' one byte back. At the end of a stream the server
  * answers with the number of bytes.

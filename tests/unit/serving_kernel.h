@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Stand-ins for the kernel's IPVS, routes and connection tracking, which keep one record of all that is
- *written, and of every virtual service that is read back, in the order in which it happens:
+ * written, and of every virtual service that is read back, in the order in which it happens:
  *
  *	nft                                  the table or elements of it
  *	ipvs + 10.96.0.1:80/TCP              a service; with `10.244.0.1:8080 w1` behind it a destination
  *	read 192.0.2.1:80/TCP                one service
  *	route + local 192.0.2.1/32           in table local; `179 ... 200`: in table 179, with its metric
- *	flows                                the UDP entries are dumped;   - 10.244.0.1:5353: one of them is
- *deleted
+ *	flows                                the UDP entries are dumped
+ *	- 10.244.0.1:5353                    one of them is deleted
  */
 #ifndef TESTS_UNIT_SERVING_KERNEL_H
 #define TESTS_UNIT_SERVING_KERNEL_H

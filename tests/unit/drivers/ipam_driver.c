@@ -7,8 +7,8 @@
  *	ipam_driver DIR list			ipam_driver DIR gc [ID IFNAME]...
  *
  * alloc prints the addresses; release and gc the number released; list a line "ADDRESS STATE ID IFNAME" for
- *each address that is neither free nor reserved. There is no cooldown. Exit status 1 and the error on stderr
- *when the operation fails.
+ * each address that is neither free nor reserved. There is no cooldown. Exit status 1 and the error on stderr
+ * when the operation fails.
  */
 #include <stdio.h>
 #include <stdlib.h>
