@@ -77,6 +77,7 @@ struct weft_node {
 	struct weft_addr ip4, ip6;               /* the first InternalIP of each family; AF_UNSPEC if none */
 	uint32_t as_number;                      /* annotation weft.dev/as-number; 0 = none */
 	bool autoscaler_taint;                   /* has the taint ToBeDeletedByClusterAutoscaler */
+	bool cordoned;                           /* spec.unschedulable */
 	struct weft_prefix pod_cidr4, pod_cidr6; /* the first of each family; AF_UNSPEC if none */
 };
 
@@ -123,31 +124,140 @@ struct weft_prefix_range { /* cidr with ge <= length <= le */
 	uint8_t ge, le;
 };
 
+/* A BGP community: standard (RFC 1997) part[0]:part[1], 16 bits each, or large (RFC 8092), three of 32 bits. */
+struct weft_community {
+	bool large;
+	uint32_t part[3];
+};
+
+/* As it is written in an object: a literal or well-known one, or a name that BGPConfig gives a value. */
+struct weft_community_ref {
+	char *name; /* NULL: value holds it */
+	struct weft_community value;
+};
+
+/* What a BGPAdvertisement is about; BGPConfig's `announce` has what needs none. */
+#define WEFT_ADVERT_LOADBALANCER 0x1u
+#define WEFT_ADVERT_EXTERNAL     0x2u
+#define WEFT_ADVERT_CLUSTER      0x4u
+#define WEFT_ADVERT_PODBLOCK     0x8u
+#define WEFT_ANNOUNCE_DEFAULT    (WEFT_ADVERT_LOADBALANCER | WEFT_ADVERT_PODBLOCK)
+
+/* 0: this node decides by its profile (weft.yaml, bird.restartProfile). */
+enum weft_gr_mode { WEFT_GR_BY_PROFILE, WEFT_GR_OFF, WEFT_GR_AWARE, WEFT_GR_ON };
+
 struct weft_bgpconfig {
 	uint32_t as_number;
 	struct weft_addr router_id; /* v4 or AF_UNSPEC */
 	uint16_t listen_port;
+	struct weft_addr listen_address[2]; /* v4, v6; AF_UNSPEC: every address */
 	struct weft_prefix_range *import;
 	size_t n_import;
+	unsigned announce; /* WEFT_ADVERT_*: announced to every peer unless a BGPAdvertisement selects it */
+
+	bool node_mesh; /* iBGP between all nodes (among reflectors and from clients to them if there are any) */
+	bool reflectors;                         /* reflector_selector is given */
+	struct weft_selector reflector_selector; /* Nodes that reflect */
+	struct weft_addr cluster_id;             /* v4; AF_UNSPEC: the reflector's router id */
+
+	struct weft_community_ref *communities; /* the names: every one has name and value */
+	size_t n_communities;
+
+	/* Drain: RFC 8326's community for drain_wait_s, then VIPs go. */
+	uint32_t drain_wait_s;
+	bool drain_on_cordon; /* spec.unschedulable drains */
+};
+
+enum weft_peer_as { WEFT_PEER_AS_NUMBER, WEFT_PEER_AS_INTERNAL, WEFT_PEER_AS_EXTERNAL };
+enum weft_limit_action { WEFT_LIMIT_BLOCK, WEFT_LIMIT_WARN, WEFT_LIMIT_RESTART, WEFT_LIMIT_DISABLE };
+enum weft_next_hop { WEFT_NEXT_HOP_SELF, WEFT_NEXT_HOP_KEEP };
+enum weft_add_path { WEFT_ADD_PATH_OFF, WEFT_ADD_PATH_RECEIVE, WEFT_ADD_PATH_SEND, WEFT_ADD_PATH_BOTH };
+
+/*
+ * One rule of a peer's import or export list: the first whose matches all hold decides. No match = every route.
+ * On export the routes are those that would be announced anyway: a rule can only take away or adorn.
+ */
+struct weft_bgp_rule {
+	struct weft_prefix_range *prefixes; /* any of them */
+	size_t n_prefixes;
+	struct weft_community_ref *communities; /* has any of them */
+	size_t n_communities;
+	uint32_t *as_path; /* the path begins with these, nearest first */
+	size_t n_as_path;
+
+	bool reject; /* else accept, after: */
+	bool has_local_pref;
+	uint32_t local_pref;
+	struct weft_community_ref *add_communities;
+	size_t n_add_communities;
+	uint8_t prepend; /* own AS so many times more; export only */
 };
 
 struct weft_bgppeer {
 	struct weft_selector node_selector;
-	struct weft_addr address;
+
+	/* Where it is: an address; a link-local address with its interface; an interface alone (the router that
+	 * router advertisements or the neighbour table name there); or each default gateway of the node. */
+	struct weft_addr address; /* AF_UNSPEC = none */
+	char *interface;          /* NULL = none */
+	bool default_gateway;     /* autodiscover: defaultGateway */
 	uint16_t port;
-	uint32_t as_number;
+
+	enum weft_peer_as as_mode;
+	uint32_t as_number;      /* WEFT_PEER_AS_NUMBER */
+	uint32_t local_as;       /* 0 = the node's */
+	struct weft_addr source; /* our end; AF_UNSPEC = by link */
+	uint8_t multihop;        /* TTL; 0 = directly connected (iBGP: 64) */
+	bool ttl_security;       /* GTSM, RFC 5082 */
+	bool passive;
+	uint16_t hold_s, keepalive_s, connect_retry_s; /* 0 = default: 9, hold / 3, 5 */
+
 	char *description;         /* may be NULL */
 	char *secret, *secret_key; /* Secret with the MD5 password; NULL = none */
+
+	int bfd;                       /* -1 off, 1 on, 0 = by profile */
+	uint16_t bfd_rx_ms, bfd_tx_ms; /* 0 = 300 */
+	uint8_t bfd_multiplier;        /* 0 = 3 */
+
+	enum weft_gr_mode restart;
+	uint16_t restart_s;    /* 0 = 30 */
+	bool long_lived;       /* RFC 9494, only while restart is on */
+	uint32_t long_lived_s; /* 0 = 3600 */
+
+	uint32_t max_prefixes; /* per family; 0 = 10000 */
+	enum weft_limit_action max_prefixes_action;
+	struct weft_bgp_rule *import, *export; /* n_import 0: the built-in policy alone */
+	size_t n_import, n_export;
+
+	uint8_t allow_own_as; /* how many times our AS may be in a received path */
+	enum weft_next_hop next_hop;
+	enum weft_add_path add_path;
+	bool reflector_client;
+	struct weft_addr cluster_id; /* v4; AF_UNSPEC = BGPConfig's */
+	bool families[2]; /* IPv4, IPv6 over this session; both false = that of the address, both for an
+	                                interface alone */
 };
 
-/* What a BGPAdvertisement adds to what is announced anyway (pod blocks, LoadBalancer IPs). */
-#define WEFT_ADVERT_LOADBALANCER 0x1u
-#define WEFT_ADVERT_EXTERNAL     0x2u
-#define WEFT_ADVERT_CLUSTER      0x4u
-
+/*
+ * What an announcement looks like. It concerns the prefixes of its types that its selectors choose, on the
+ * nodes that nodeSelector chooses. Who is chosen by none is announced plainly if BGPConfig's `announce` says so.
+ */
 struct weft_bgpadvertisement {
 	unsigned types; /* WEFT_ADVERT_* */
-	struct weft_selector node_selector, service_selector;
+	struct weft_selector node_selector, service_selector, namespace_selector;
+	char **pools; /* IPPools that the address or block is of; none = any */
+	size_t n_pools;
+	char **peers; /* BGPPeers to announce it to; none = all */
+	size_t n_peers;
+
+	struct weft_community_ref *communities;
+	size_t n_communities;
+	bool has_local_pref;
+	uint32_t local_pref;
+	uint8_t prepend;
+	uint8_t aggregate
+	        [2]; /* IPv4, IPv6: prefix length to announce instead of single addresses; 0 = none */
+	bool endpoint_weight; /* link-bandwidth community in proportion to this node's ready endpoints */
 };
 
 /* A port of a Service or of an EndpointSlice. Ports are in host byte order everywhere. */
@@ -278,6 +388,9 @@ void weft_object_digest(const struct weft_object *obj, const uint8_t key[WEFT_DI
 
 /* A label's or annotation's value, NULL if there is none. */
 const char *weft_label_get(const struct weft_label *labels, size_t n, const char *key);
+
+/* Annotation of a Node: "true" drains it (docs/operations.md). */
+#define WEFT_ANNOTATION_DRAIN "weft.dev/drain"
 
 /* Annotations of a Service that weft reads. */
 #define WEFT_ANNOTATION_SCHEDULER "weft.dev/scheduler"
