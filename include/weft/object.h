@@ -168,6 +168,8 @@ struct weft_bgpconfig {
 	bool drain_on_cordon; /* spec.unschedulable drains */
 };
 
+#define WEFT_DRAIN_WAIT_DEFAULT_S 10
+
 enum weft_peer_as { WEFT_PEER_AS_NUMBER, WEFT_PEER_AS_INTERNAL, WEFT_PEER_AS_EXTERNAL };
 enum weft_limit_action { WEFT_LIMIT_BLOCK, WEFT_LIMIT_WARN, WEFT_LIMIT_RESTART, WEFT_LIMIT_DISABLE };
 enum weft_next_hop { WEFT_NEXT_HOP_SELF, WEFT_NEXT_HOP_KEEP };
