@@ -196,6 +196,7 @@ static const struct weft_field config_fields[] = {
         {"services", weft_field_object, 0, 0, &config_services_table},
         {"log", weft_field_object, 0, 0, &log_table},
         {"roles", field_roles, AT(roles), 0, NULL},
+        {"drainOnStop", weft_field_bool, AT(drain_on_stop), 0, NULL},
 };
 WEFT_FIELD_TABLE(config_table, config_fields);
 
@@ -371,4 +372,5 @@ void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 	for (int i = 0; roles[i]; i++)
 		if (c->roles & (1u << i))
 			weft_buf_printf(out, "  - %s\n", roles[i]);
+	weft_buf_printf(out, "drainOnStop: %s\n", c->drain_on_stop ? "true" : "false");
 }

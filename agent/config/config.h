@@ -122,7 +122,8 @@ struct weft_config {
 	struct weft_config_ipam ipam;
 	struct weft_config_services services;
 	enum weft_log_level log_level;
-	unsigned roles; /* WEFT_ROLE_* */
+	unsigned roles;     /* WEFT_ROLE_* */
+	bool drain_on_stop; /* SIGTERM drains the node first */
 };
 
 /* One error, a sentence that begins with FILE:LINE. */

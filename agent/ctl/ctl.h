@@ -138,6 +138,12 @@ int ctl_trace_args(const char *const *argv, size_t n, cJSON **args, struct weft_
 void ctl_trace(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 enum ctl_exit ctl_trace_verdict(const cJSON *result); /* CTL_FAILED unless it is delivered */
 
+/* --- drain.c --- */
+
+/* A line for the node and each peer that is drained; false: nothing is, and nothing was written. */
+bool ctl_drain_lines(const cJSON *draining, const struct ctl_style *style, struct weft_buf *out);
+void ctl_drain(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+
 /* --- format.c --- */
 
 int ctl_yaml(const cJSON *value, struct weft_buf *out, struct weft_err *err);

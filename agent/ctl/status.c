@@ -272,6 +272,7 @@ void ctl_status(const cJSON *result, const struct ctl_style *style, struct weft_
 		address_lines(&p);
 		routes_line(&p);
 		bird_line(&p);
+		ctl_drain_lines(ctl_get(result, "draining"), style, out);
 		tunnel_lines(&p);
 	}
 	controller_line(&p);

@@ -86,18 +86,49 @@ static void on_signal(uv_signal_t *s, int signum)
 {
 	struct agent *a = s->data;
 
+	if (signum == SIGTERM && a->cfg.drain_on_stop && cluster_synced(a->cluster) &&
+	    draining_stop(a->draining)) {
+		log_info("SIGTERM: draining first; a second one stops at once");
+		return;
+	}
 	log_info("%s: stopping; routes, pods and BIRD stay as they are",
 	         signum == SIGTERM ? "SIGTERM" : "SIGINT");
 	uv_stop(a->loop);
+}
+
+static void on_drain_stage(void *ctx)
+{
+	struct agent *a = ctx;
+
+	a->bgp_dirty = a->services_dirty = true;
+	agent_wake(a);
+}
+
+static void on_drain_wake(void *ctx)
+{
+	agent_wake(ctx);
+}
+
+static int open_draining(struct agent *a, struct weft_err *err)
+{
+	struct draining_options o = {.loop = a->loop,
+	                             .cluster = a->cluster,
+	                             .state_dir = a->cfg.state_dir,
+	                             .on_change = on_drain_stage,
+	                             .on_wake = on_drain_wake,
+	                             .ctx = a};
+
+	return draining_new(&o, &a->draining, err);
 }
 
 static void begin_handles(struct agent *a)
 {
 	uv_timer_init(a->loop, &a->wake);
 	uv_timer_init(a->loop, &a->deadline);
+	uv_timer_init(a->loop, &a->farewell);
 	uv_signal_init(a->loop, &a->sigterm);
 	uv_signal_init(a->loop, &a->sigint);
-	a->wake.data = a->deadline.data = a->sigterm.data = a->sigint.data = a;
+	a->wake.data = a->deadline.data = a->farewell.data = a->sigterm.data = a->sigint.data = a;
 	uv_signal_start(&a->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&a->sigint, on_signal, SIGINT);
 }
@@ -192,6 +223,8 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	if (r == 0)
 		r = agent_services_open(a, err);
 	if (r == 0)
+		r = open_draining(a, err);
+	if (r == 0)
 		r = open_bird(a, err);
 	if (r == 0)
 		r = open_server(a, err);
@@ -209,6 +242,7 @@ void agent_close(struct agent *a)
 	pods_free(a->pods);
 	holdings_free(a->holdings);
 	bird_apply_free(a->bird);
+	draining_free(a->draining);
 	agent_services_close(a);
 	if (a->source)
 		a->source->ops->free(a->source);
@@ -219,6 +253,7 @@ void agent_close(struct agent *a)
 		weft_ipam_close(a->ipam);
 	uv_close((uv_handle_t *)&a->wake, NULL);
 	uv_close((uv_handle_t *)&a->deadline, NULL);
+	uv_close((uv_handle_t *)&a->farewell, NULL);
 	uv_close((uv_handle_t *)&a->sigterm, NULL);
 	uv_close((uv_handle_t *)&a->sigint, NULL);
 	if (a->lock_fd >= 0)

@@ -29,6 +29,7 @@
 #include "agent/apply/sysctl.h"
 #include "agent/apply/tunnel.h"
 #include "agent/config/config.h"
+#include "agent/daemon/draining.h"
 #include "agent/daemon/holdings.h"
 #include "agent/daemon/pods.h"
 #include "agent/daemon/services.h"
@@ -81,6 +82,7 @@ struct agent {
 	struct services_views services_views;
 	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
+	struct draining *draining;
 	struct serve_server *server;
 
 	/* What planning sees of this node; env.links points to underlay. */
@@ -111,7 +113,7 @@ struct agent {
 	uint64_t services_applied_ms; /* Unix time of the last turn that left nothing waiting */
 
 	uv_poll_t monitor_poll, nft_poll;
-	uv_timer_t wake, deadline;
+	uv_timer_t wake, deadline, farewell;
 	uv_signal_t sigterm, sigint;
 	int lock_fd;
 	bool stopping;

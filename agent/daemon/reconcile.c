@@ -15,6 +15,8 @@
 
 #include "agent/plan/bgp.h"
 
+#define FAREWELL_MS 1000
+
 static void plan_block(struct agent *a, const struct weft_prefix *cidr)
 {
 	char owner[WANTED_OWNER_MAX], text[WEFT_PREFIX_STR];
@@ -223,12 +225,16 @@ static void plan_bgp(struct agent *a)
 	struct bgp_params params = {.profile = graceful ? BGP_GRACEFUL : BGP_FAST,
 	                            .links = a->underlay,
 	                            .n_links = a->env.n_links};
+	bool drained = draining_state(a->draining).stage != BGP_DRAIN_NONE;
 	struct bird_apply_status s;
 	struct bgp_model model;
 
 	bird_apply_status(a->bird, &s);
 	if (!cluster_self(a->cluster) && s.config != BIRD_CONFIG_NONE)
 		return; /* it would end all sessions */
+	/* What is withdrawn from the node as a whole has left table 179: the filters need not know. */
+	params.drain = drained ? BGP_DRAIN_LAST_RESORT : BGP_DRAIN_NONE;
+	params.peer_drains = draining_peers(a->draining, &params.n_peer_drains);
 	bgp_plan(a->cluster, &params, &model);
 	bird_apply_want(a->bird, &model);
 	bgp_model_free(&model);
@@ -289,6 +295,7 @@ static void plan_services(struct agent *a)
 		return;
 	if (a->services_dirty) {
 		a->services_dirty = false;
+		serving_drain(a->serving, draining_state(a->draining).stage == BGP_DRAIN_WITHDRAWN);
 		serving_refresh(a->serving, &a->env.ip4, &a->env.ip6);
 		want_table(a);
 	}
@@ -386,6 +393,21 @@ static void arm_deadline(struct agent *a)
 		uv_timer_start(&a->deadline, on_deadline, at > now ? at - now : 1, 0);
 }
 
+static void on_farewell(uv_timer_t *t)
+{
+	struct agent *a = t->data;
+
+	log_info("drained: stopping; routes, pods and BIRD stay as they are");
+	uv_stop(a->loop);
+}
+
+/* The routers need a moment to follow the withdrawals. */
+static void farewell(struct agent *a)
+{
+	if (!uv_is_active((uv_handle_t *)&a->farewell))
+		uv_timer_start(&a->farewell, on_farewell, FAREWELL_MS, 0);
+}
+
 void agent_reconcile(struct agent *a)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -399,6 +421,7 @@ void agent_reconcile(struct agent *a)
 			note_failure(a, "reading the kernel's state", &err);
 		a->bgp_dirty = true;
 	}
+	draining_turn(a->draining);
 	plan(a);
 	plan_services(a);
 	agent_services_ready(a);
@@ -422,5 +445,7 @@ void agent_reconcile(struct agent *a)
 	}
 	if (complete)
 		agent_check_ready(a);
+	if (complete && draining_stopped(a->draining))
+		farewell(a);
 	arm_deadline(a);
 }

@@ -358,6 +358,11 @@ uint64_t serving_oldest_pending(const struct serving *s)
 
 /* --- changes from outside --- */
 
+void serving_drain(struct serving *s, bool drained)
+{
+	s->drained = drained;
+}
+
 void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6)
 {
 	if (!env_refresh(s, ip4, ip6))

@@ -58,6 +58,9 @@ void serving_free(struct serving *s); /* leaves the kernel as it is */
  * BGPAdvertisements. Costs nothing if it did not. ip4, ip6: our InternalIPs. */
 void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6);
 
+/* The node is drained: no VIP and no service CIDR is announced. Takes effect with serving_refresh(). */
+void serving_drain(struct serving *s, bool drained);
+
 /* A Node came, went or changed its addresses: VIPs must not be one of them (H4). */
 void serving_node_changed(struct serving *s, const char *node);
 

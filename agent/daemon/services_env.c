@@ -12,8 +12,7 @@
 #include "weft/log.h"
 #include "weft/marks.h"
 
-#define ZONE_LABEL    "topology.kubernetes.io/zone"
-#define EXCLUDE_LABEL "node.kubernetes.io/exclude-from-external-load-balancers"
+#define ZONE_LABEL "topology.kubernetes.io/zone"
 
 static const char *node_with(void *ctx, const struct weft_addr *addr)
 {
@@ -230,7 +229,7 @@ static bool announces_cidrs(const struct serving *s)
 	for (size_t i = 0; i < s->n_adverts; i++) {
 		const struct weft_bgpadvertisement *b = &s->adverts[i]->bgpadvertisement;
 
-		if ((b->types & WEFT_ADVERT_CLUSTER) && !b->service_selector.n_reqs && !s->excluded)
+		if ((b->types & WEFT_ADVERT_CLUSTER) && !b->service_selector.n_reqs && !s->drained)
 			return true;
 	}
 	return false;
@@ -397,22 +396,21 @@ static bool refresh_adverts(struct serving *s)
 static bool refresh_self(struct serving *s)
 {
 	const struct weft_object *self = cluster_self(s->o.cluster);
-	const char *zone, *exclude;
+	const char *zone;
 	bool changed;
 
 	if (!self)
 		return false; /* gone for a moment: what was known stays */
 	zone = weft_label_get(self->meta.labels, self->meta.n_labels, ZONE_LABEL);
-	exclude = weft_label_get(self->meta.labels, self->meta.n_labels, EXCLUDE_LABEL);
-	changed = strcmp(s->zone, zone ? zone : "") || s->excluded != (exclude != NULL);
+	changed = strcmp(s->zone, zone ? zone : "");
 	snprintf(s->zone, sizeof(s->zone), "%s", zone ? zone : "");
-	s->excluded = exclude != NULL;
 	return changed;
 }
 
 bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct weft_addr *ip6)
 {
-	bool changed = weft_addr_cmp(&s->ip4, ip4) || weft_addr_cmp(&s->ip6, ip6) || !s->known;
+	bool changed = weft_addr_cmp(&s->ip4, ip4) || weft_addr_cmp(&s->ip6, ip6) || !s->known ||
+	               s->env.drained != s->drained;
 
 	s->ip4 = *ip4;
 	s->ip6 = *ip6;
@@ -428,6 +426,6 @@ bool env_refresh(struct serving *s, const struct weft_addr *ip4, const struct we
 	s->env.n_node_addrs = s->n_node_addrs;
 	s->env.cidrs = s->cidrs;
 	s->env.n_cidrs = s->n_cidrs;
-	s->env.excluded = s->excluded;
+	s->env.drained = s->drained;
 	return changed;
 }

@@ -102,7 +102,7 @@ struct serving {
 	struct weft_prefix cidrs[SERVING_CIDRS];
 	size_t n_cidrs;
 	char zone[WEFT_NAME_MAX + 1];
-	bool excluded, known;
+	bool drained, known;
 	struct weft_prefix
 	        leaving[SERVING_CIDRS]; /* no service CIDRs any more, their routes are still there */
 	size_t n_leaving;

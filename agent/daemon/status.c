@@ -153,6 +153,7 @@ static cJSON *status_base(struct agent *a)
 	if (self && weft_addr_is_set(&self->node.ip6))
 		cJSON_AddItemToArray(list, cJSON_CreateString(weft_addr_str(&self->node.ip6, text)));
 	status_datastore(a->source, a->cluster, root, problems);
+	cJSON_AddItemToObject(root, "draining", draining_view(a->draining));
 	add_routes(a, root, problems);
 	add_ipam(a, root);
 	add_tunnels(a, root, problems);

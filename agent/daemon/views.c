@@ -287,6 +287,8 @@ int agent_views_register(struct agent *a)
 		r = serve_register(a->server, "services", view_services, &a->services_views,
 		                   "addresses, endpoints and state of Services");
 	if (r == 0)
+		r = draining_register(a->draining, a->server);
+	if (r == 0)
 		r = serve_register(a->server, "trace", view_trace, &a->services_views,
 		                   "where a packet goes, by the kernel's own answers");
 	return r;

@@ -139,7 +139,7 @@ struct svc_env {
 	size_t n_external_ips;
 	const char *scheduler; /* default */
 	/* Announcing. */
-	bool excluded; /* node.kubernetes.io/exclude-from-external-load-balancers */
+	bool drained; /* nothing is */
 	const struct weft_object *const *adverts; /* BGPAdvertisements that select this node */
 	size_t n_adverts;
 	/* Does a Node of the cluster have this address? (H4) Its name or NULL. */

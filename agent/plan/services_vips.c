@@ -148,8 +148,8 @@ static const char *why_not(const struct svc_job *j, const struct svc_vip *v)
 
 	if (why)
 		return why;
-	if (j->env->excluded)
-		return "node is excluded from external load balancers";
+	if (j->env->drained)
+		return "node is drained";
 	if (!j->chosen[family])
 		return "no ready endpoint";
 	if (local && !j->local_ready[family])

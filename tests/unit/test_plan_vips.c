@@ -111,7 +111,7 @@ static void s5_external_ips_in_allowed_ranges_only(void **state)
 static const struct {
 	const char *words, *endpoints;
 	unsigned types; /* of a BGPAdvertisement that selects app=web; 0 = none */
-	bool excluded;
+	bool drained;
 	const char *want; /* of the VIP outside the service CIDR: why not, "" = announced */
 } announced[] = {
         {LB "lb=192.0.2.1", BOTH, 0, false, ""},
@@ -119,7 +119,7 @@ static const struct {
         {LB "lb=192.0.2.1", "10.244.1.1@b/st", 0, false, ""},
         {LB "lb=192.0.2.1", "10.244.1.1@b/", 0, false, "no ready endpoint"},
         {LB "lb=192.0.2.1", "", 0, false, "no ready endpoint"},
-        {LB "lb=192.0.2.1", BOTH, 0, true, "node is excluded from external load balancers"},
+        {LB "lb=192.0.2.1", BOTH, 0, true, "node is drained"},
         {LB "lb=192.0.2.1 etp=Local", BOTH, 0, false, ""},
         {LB "lb=192.0.2.1 etp=Local", AWAY, 0, false, "no ready endpoint on this node"},
         {LB "lb=192.0.2.1 etp=Local", DYING, 0, false, "no ready endpoint on this node"},
@@ -128,7 +128,7 @@ static const struct {
         {IP "label=web ext=192.0.2.2", BOTH, 0, false, ASKED},
         {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, false, ""},
         {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, true,
-         "node is excluded from external load balancers"},
+         "node is drained"},
         {IP "label=web ext=192.0.2.2 etp=Local", AWAY, WEFT_ADVERT_EXTERNAL, false,
          "no ready endpoint on this node"},
         {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_CLUSTER | WEFT_ADVERT_LOADBALANCER, false, ASKED},
@@ -162,7 +162,7 @@ static void announcing(void **state)
 		bed_init(&b);
 		b.adverts[0] = o;
 		b.env.n_adverts = announced[i].types != 0;
-		b.env.excluded = announced[i].excluded;
+		b.env.drained = announced[i].drained;
 		bed_put(&b, announced[i].words, "8080/TCP", announced[i].endpoints);
 		bed_plan(&b, &p);
 		for (size_t k = 0; k < p.n_vips; k++)
