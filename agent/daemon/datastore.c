@@ -46,7 +46,8 @@ static int fill(const struct weft_config *cfg, struct kubernetes_names *names, s
 	                                 .own_node = d->own_node,
 	                                 .services = cfg->services.enabled,
 	                                 .controller =
-	                                         cfg->services.enabled && cfg->roles & WEFT_ROLE_CONTROLLER};
+	                                         cfg->services.enabled && cfg->roles & WEFT_ROLE_CONTROLLER,
+	                                 .on_nodes = cfg->roles & WEFT_ROLE_NODE};
 	return load_access(d, &names->access, err);
 }
 

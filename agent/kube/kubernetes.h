@@ -40,6 +40,7 @@ struct kubernetes_options {
 	bool own_node;        /* follow no Node but ours */
 	bool services;        /* follow Services, EndpointSlices, ServiceCIDRs */
 	bool controller;      /* has the controller's role */
+	bool on_nodes;        /* as one agent on each node, rather than by itself */
 	uint64_t patience_ms; /* how long the API server is waited for at the start; 0 = 5000 */
 	/* For tests, 0 = as ever: a bound of pauses, the length of a watch. */
 	uint64_t retry_ms;

@@ -267,6 +267,8 @@ int kubernetes_new(uv_loop_t *loop, const struct kubernetes_options *o, struct w
 	k->namespace = must_strdup(o->namespace);
 	k->services = o->services;
 	k->controller = o->controller;
+	k->own_node = o->own_node;
+	k->on_nodes = o->on_nodes;
 	k->patience_ms = o->patience_ms ? o->patience_ms : PATIENCE_MS;
 	k->retry_ms = o->retry_ms;
 	k->watch_s = o->watch_s;

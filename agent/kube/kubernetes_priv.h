@@ -105,7 +105,7 @@ struct kubernetes {
 	struct weft_source source; /* first: ops get this pointer */
 	uv_loop_t *loop;
 	char *node, *namespace;
-	bool services, controller;
+	bool services, controller, own_node, on_nodes;
 	uint64_t patience_ms, retry_ms;
 	unsigned watch_s;
 

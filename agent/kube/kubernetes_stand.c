@@ -33,6 +33,17 @@ static void on_lease(void *ctx, bool leading)
 		kubernetes_stop_statuses(st->k);
 }
 
+/* Where each node's agent stands, nodes tell how many do; where only ours is followed, their blocks. */
+static size_t rivals(void *ctx)
+{
+	const struct kubernetes_stand *st = ctx;
+	const struct kubernetes *k = st->k;
+	const struct kubernetes_collection *c =
+	        kubernetes_collection_of(st->k, k->own_node ? WEFT_IPBLOCK : WEFT_NODE, "");
+
+	return k->on_nodes ? HASH_COUNT(c->entries) : 0;
+}
+
 int kubernetes_stand(struct weft_source *s, const char *role, const char *identity,
                      void (*on_change)(void *ctx, bool leading), void *ctx, struct weft_err *err)
 {
@@ -55,6 +66,7 @@ int kubernetes_stand(struct weft_source *s, const char *role, const char *identi
 	                                                        .namespace = k->namespace,
 	                                                        .name = name,
 	                                                        .identity = unique,
+	                                                        .rivals = rivals,
 	                                                        .on_change = on_lease,
 	                                                        .ctx = st});
 	return 0;

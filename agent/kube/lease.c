@@ -33,6 +33,8 @@
 #define DURATION_S        15
 #define RENEW_DEADLINE_MS 10000
 #define RETRY_MS          2000
+#define RIVAL_MS          1000  /* a pause is so long for each of those who stand */
+#define PAUSE_MAX_MS      60000 /* on average */
 #define NAME_MAX_SHOWN    256
 #define MICRO_TIME        40 /* "2026-01-01T00:00:00.000000Z" */
 
@@ -50,6 +52,8 @@ struct kube_lease {
 	cJSON *seen;          /* the Lease as the server had it last */
 	char *spec;           /* of it, to notice a change */
 	uint64_t seen_ms;     /* when it changed last */
+	uint64_t looked_ms;   /* when it was read last */
+	bool calm;            /* nothing is to be expected of it soon */
 	uint64_t duration_ms; /* how long it counts since */
 	char holder[NAME_MAX_SHOWN];
 	bool ours; /* holder is our identity */
@@ -77,11 +81,23 @@ static void start_timer(struct kube_lease *l, uv_timer_t *t, uv_timer_cb fn, uin
 	uv_timer_start(t, fn, ms, 0);
 }
 
-/* retry_ms times 1 to 1.2 after the last attempt began. */
+/* Of many who wait for the same, each can look seldom. 0: no longer than others. */
+static uint64_t pause_of_many(const struct kube_lease *l)
+{
+	size_t rivals = l->calm && !l->ours && l->o.rivals ? l->o.rivals(l->o.ctx) : 0;
+	uint64_t mean = rivals < PAUSE_MAX_MS / RIVAL_MS ? rivals * RIVAL_MS : PAUSE_MAX_MS;
+
+	return mean > 2 * l->o.retry_ms ? mean / 2 + randombytes_uniform((uint32_t)mean + 1) : 0;
+}
+
+/* retry_ms times 1 to 1.2 after the last attempt began, or more. */
 static void next_attempt(struct kube_lease *l)
 {
 	uint64_t wait = l->o.retry_ms + randombytes_uniform((uint32_t)(l->o.retry_ms / 5) + 1);
-	uint64_t gone = now_ms() - l->sent_ms;
+	uint64_t gone = now_ms() - l->sent_ms, pause = pause_of_many(l);
+
+	if (pause)
+		wait = pause;
 
 	start_timer(l, &l->attempt, on_attempt, gone < wait ? wait - gone : 0);
 }
@@ -135,6 +151,17 @@ static uint64_t duration_of(const struct kube_lease *l, const cJSON *spec)
 	return (uint64_t)l->o.duration_s * 1000;
 }
 
+/* A holder that renewed since the last look, which is not long ago, lives. */
+static void note_change(struct kube_lease *l, bool changed)
+{
+	uint64_t now = now_ms();
+
+	l->calm = changed && l->spec && now - l->looked_ms < l->duration_ms;
+	if (changed)
+		l->seen_ms = now;
+	l->looked_ms = now;
+}
+
 /* What the server has. False: it is no Lease. */
 static bool observe(struct kube_lease *l, const struct kube_answer *a)
 {
@@ -152,8 +179,7 @@ static bool observe(struct kube_lease *l, const struct kube_answer *a)
 		return false;
 	}
 	cJSON_DeleteItemFromObjectCaseSensitive(metadata, "managedFields");
-	if (!l->spec || !text || strcmp(l->spec, text) != 0)
-		l->seen_ms = now_ms();
+	note_change(l, !l->spec || !text || strcmp(l->spec, text) != 0);
 	forget(l);
 	l->seen = lease;
 	l->spec = text;
@@ -278,6 +304,7 @@ static void on_done(void *ctx, const struct kube_answer *a)
 	if (a->result != KUBE_OK && a->result != KUBE_NOT_FOUND && a->result != KUBE_CONFLICT &&
 	    a->result != KUBE_ALREADY_EXISTS) {
 		set_trouble(l, a->err ? a->err->text : kube_result_name(a->result));
+		l->calm = true; /* a server in trouble is not pressed by all */
 		next_attempt(l);
 	} else if (step == STEP_GET) {
 		after_get(l, a);

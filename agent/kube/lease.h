@@ -9,6 +9,12 @@
  * (on_change(false)), before the others' wait of duration_s is over. kube_lease_free() of a holder releases
  * it (holderIdentity "") without waiting for the answer. MicroTime needs exactly six fractional digits.
  *
+ * Others look every retry_ms, as client-go does, while they are few. One of n who knows that the holder
+ * renewed a moment ago looks again after n seconds, or a minute, on average, and then every retry_ms until it knows that
+ * once more or the Lease has run out. All together they look once or twice a second, or, if there are more
+ * than 60, each about twice a minute. In a crowd somebody is always looking closely, so a dead holder's role is
+ * taken when its Lease has run out; who is alone among many nodes takes it within a minute and a half.
+ *
  * Unlike client-go, who has seen a holder does not take a Lease that vanished for free: it waits as if it
  * were still there.
  */
@@ -27,10 +33,11 @@ struct kube_lease_options {
 	struct kube *client;
 	uv_loop_t *loop;
 	const char *namespace, *name,
-	        *identity;          /* copied; identity is unique per process life: NODE_RANDOM */
-	unsigned duration_s;        /* 0 = 15 */
-	uint64_t renew_deadline_ms; /* 0 = 10000 */
-	uint64_t retry_ms;          /* 0 = 2000, times 1 to 1.2 */
+	        *identity;           /* copied; identity is unique per process life: NODE_RANDOM */
+	unsigned duration_s;         /* 0 = 15 */
+	uint64_t renew_deadline_ms;  /* 0 = 10000 */
+	uint64_t retry_ms;           /* 0 = 2000, times 1 to 1.2 */
+	size_t (*rivals)(void *ctx); /* how many stand for it, about; NULL = few */
 	void (*on_change)(void *ctx, bool leading);
 	void *ctx;
 };

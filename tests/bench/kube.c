@@ -7,14 +7,16 @@
  *		(pieces of 16 KiB), and parsed as a whole by cJSON, in turn. Told, in processor time, the best
  *		of each: decode BYTES NANOSECONDS NANOSECONDS-OF-CJSON
  *
- *	kube agents KUBECONFIG NUMBER SECONDS ROLE
+ *	kube agents KUBECONFIG NUMBER CALM SECONDS ROLE
  *		So many whole sources (each its own client and connections) follow one server; ROLE controller:
- *		they stand for it too. Once all have read everything: "synced", a second's calm, then so many
- *		seconds. Told, of those seconds and of all agents: agents REQUESTS BYTES-IN EVENTS FAILURES
+ *		they stand for it too. Once all have read everything: "synced"; after CALM seconds "counting";
+ *		then so many seconds. Told, of those seconds and of all agents: agents REQUESTS BYTES-IN EVENTS
+ *		FAILURES
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "agent/kube/kubernetes.h"
 #include "agent/kube/split.h"
@@ -22,8 +24,7 @@
 #include "tests/bench/count.h"
 #include "weft/log.h"
 
-#define PIECE  ((size_t)16 << 10) /* as libcurl hands it over */
-#define CALM_S 1
+#define PIECE ((size_t)16 << 10) /* as libcurl hands it over */
 
 static void die(const char *what, const char *why)
 {
@@ -154,6 +155,7 @@ static void agent_start(uv_loop_t *loop, const struct kube_access *access, struc
 	                               .n_secrets = 1,
 	                               .services = true,
 	                               .controller = controller,
+	                               .on_nodes = true,
 	                               .patience_ms = 600000};
 
 	snprintf(name, sizeof(name), "node-%05u", i);
@@ -203,14 +205,19 @@ static void run_for(uv_loop_t *loop, uint64_t seconds)
 	uv_run(loop, UV_RUN_NOWAIT);
 }
 
-static void follow(const char *kubeconfig, unsigned n, unsigned seconds, bool controller)
+static void follow(const char *kubeconfig, unsigned n, const char *calm, unsigned seconds, bool controller)
 {
 	struct agent *agents = calloc(n, sizeof(*agents));
 	struct weft_err err = WEFT_ERR_INIT;
 	struct kube_access access;
 	struct sums from, to;
+	struct rlimit files;
 	uv_loop_t loop;
 
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	uv_loop_init(&loop);
 	if (kube_access_load(&(struct kube_access_options){.kubeconfig = kubeconfig}, &access, &err))
 		die(kubeconfig, err.text);
@@ -219,7 +226,9 @@ static void follow(const char *kubeconfig, unsigned n, unsigned seconds, bool co
 			uv_run(&loop, UV_RUN_ONCE);
 	printf("synced\n");
 	fflush(stdout);
-	run_for(&loop, CALM_S);
+	run_for(&loop, (unsigned)atoi(calm));
+	printf("counting\n");
+	fflush(stdout);
 	from = add_up(agents, n);
 	run_for(&loop, seconds);
 	to = add_up(agents, n);
@@ -240,11 +249,11 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc == 4 && !strcmp(argv[1], "decode"))
 		decode(argv[2], (unsigned)atoi(argv[3]));
-	else if (argc == 6 && !strcmp(argv[1], "agents"))
-		follow(argv[2], (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]),
-		       !strcmp(argv[5], "controller"));
+	else if (argc == 7 && !strcmp(argv[1], "agents"))
+		follow(argv[2], (unsigned)atoi(argv[3]), argv[4], (unsigned)atoi(argv[5]),
+		       !strcmp(argv[6], "controller"));
 	else
 		die("usage",
-		    "kube decode FILE ROUNDS | kube agents KUBECONFIG NUMBER SECONDS node|controller");
+		    "kube decode FILE ROUNDS | kube agents KUBECONFIG NUMBER CALM SECONDS node|controller");
 	return 0;
 }

@@ -21,7 +21,9 @@
 #include "agent/kube/client.h"
 #include "weft/cleanup.h"
 
+#ifndef SIM_PROCESSES
 #define SIM_PROCESSES 4
+#endif
 #define SIM_US_PER_MS UINT64_C(1000)
 
 struct sim_event {

@@ -172,9 +172,18 @@ static inline const char *identity(int i)
 {
 	static char text[32];
 
-	/* Process 3 is a former life of node-0's. */
-	snprintf(text, sizeof(text), "node-%d_%u", i % 3, candidates[i].life);
+	/* Of four, process 3 is a former life of node-0's. */
+	snprintf(text, sizeof(text), "node-%d_%u", i % (SIM_PROCESSES == 4 ? 3 : SIM_PROCESSES),
+	         candidates[i].life);
 	return text;
+}
+
+static size_t crowd; /* how many stand, as the candidates think */
+
+static inline size_t rivals(void *ctx)
+{
+	(void)ctx;
+	return crowd;
 }
 
 static inline struct candidate *start(int i)
@@ -189,6 +198,7 @@ static inline struct candidate *start(int i)
 	                                                       .namespace = "kube-system",
 	                                                       .name = "weft-controller",
 	                                                       .identity = identity(i),
+	                                                       .rivals = rivals,
 	                                                       .on_change = on_change,
 	                                                       .ctx = c});
 	return c;
@@ -221,6 +231,7 @@ static inline int setup(void **state)
 	memset(&server, 0, sizeof(server));
 	memset(candidates, 0, sizeof(candidates));
 	memset(cut, 0, sizeof(cut));
+	crowd = 0;
 	return 0;
 }
 
