@@ -17,8 +17,9 @@ from .kube import KubeStore
 from .node import TOP, Datastore, Node, weft
 from .ns import Netns
 from .probe import LossProbe, TcpStream
-from .routers import Router, Session, Style, make_router
+from .routers import Router, Session, Style
 from .services import CIDRS, LB_CIDRS, Numbers, Service
+from .software import make_router
 from .topology import Topology
 from .traffic import Servers
 
@@ -428,8 +429,9 @@ class _Cabler:
         script = f"{self.lab.directory}/links"
         with open(script, "w", encoding="ascii") as file:
             file.write("".join(line + "\n" for line in self.create))
-        first = next(iter(self.lab.namespaces.values()))
-        first.run(["ip", "-batch", script])
+        bench = Netns(f"{self.lab.name}+cables")  # the kernel refuses a name that exists where the command runs
+        bench.run(["ip", "-batch", script])
+        bench.delete()
         for name, lines in self.inside.items():
             self.lab.namespaces[name].ip_batch(lines)
 

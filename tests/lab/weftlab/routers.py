@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ToRs and spine: real BIRD or FRR with a configuration made from the topology.
+"""ToRs and spine: real routing software with a configuration made from the topology. Here BIRD and FRR; GoBGP and
+OpenBGPD have files of their own, and software.py names them all.
 
-Both kinds answer the same questions: sessions(), prefixes(family), disable(peer), enable(peer). A session is
+All kinds answer the same questions: sessions(), prefixes(family), disable(peer), enable(peer). A session is
 named PEER_4 or PEER_6 and carries the routes of its family.
 """
 
@@ -43,6 +44,15 @@ class Style:
     graceful: bool = False
     bfd_ms: int = 500
     password: str | None = None
+
+
+@dataclass
+class Path:
+    """A route as a router learnt it from a peer."""
+    next_hop: str
+    as_path: list[int]
+    communities: set[str]
+    large: set[str]
 
 
 class BirdControl:
@@ -93,7 +103,7 @@ class BirdControl:
 
 
 class Router(HasAddresses):
-    """What BIRD and FRR routers have in common."""
+    """What routers have in common."""
 
     def __init__(self, spec, ns: Netns, index: int, directory: str, style: Style):
         self.spec, self.name, self.ns, self.style = spec, spec.name, ns, style
@@ -132,6 +142,13 @@ class Router(HasAddresses):
         if not found:
             raise LabError(f"{self.name} has no BGP session with {peer}")
         return found
+
+    def session(self, peer: str, family: int) -> Session:
+        return next(session for session in self._named(peer) if session.family == family)
+
+    def kernel_statics(self):
+        """The way to nodes' loopbacks, where the software itself writes no kernel routes."""
+        self.ns.ip_batch([f"route replace {net} via {via}" for net, via in self.statics])
 
     def sessions(self) -> dict[str, str]:
         raise NotImplementedError
@@ -222,8 +239,7 @@ class BirdRouter(Router):
         """BGP prefixes that are used here; only those learnt from peer when it is named."""
         if peer is None:
             return self.control.prefixes(f"master{family}", "primary where source = RTS_BGP")
-        session = next(s for s in self._named(peer) if s.family == family)
-        return self.control.prefixes(f"master{family}", f"where source = RTS_BGP && from = {session.remote}")
+        return self.control.prefixes(f"master{family}", f"where source = RTS_BGP && from = {self.session(peer, family).remote}")
 
     def disable(self, peer: str):
         """Ends the sessions with peer in an orderly way; with dynamic neighbours, those with all nodes."""
@@ -346,13 +362,44 @@ class FrrRouter(Router):
             routes = json.loads(self.vty(f"{table} json"))["routes"]
             return {prefix for prefix, paths in routes.items()
                     if any(path.get("bestpath") and path.get("path") for path in paths)}
-        session = next(s for s in self._named(peer) if s.family == family)
-        return set(json.loads(self.vty(f"{table} neighbors {session.remote} routes json")).get("routes", {}))
+        remote = self.session(peer, family).remote
+        return set(json.loads(self.vty(f"{table} neighbors {remote} routes json")).get("routes", {}))
+
+    def path(self, family: int, prefix: str, peer: str) -> Path:
+        remote = str(self.session(peer, family).remote)
+        for found in json.loads(self.vty(f"show bgp ipv{family} unicast {prefix} json")).get("paths", []):
+            if found["peer"]["peerId"] == remote:
+                hop = next(hop for hop in found["nexthops"] if hop.get("scope") != "link-local")
+                numbers = [number for segment in found["aspath"]["segments"] for number in segment["list"]]
+                return Path(hop["ip"], numbers, set(found.get("community", {}).get("list", [])),
+                            set(found.get("largeCommunity", {}).get("list", [])))
+        raise LabError(f"{self.name} has no {prefix} from {peer}")
+
+    def originate(self, *prefixes: str):
+        self._networks("", prefixes)
+
+    def retract(self, *prefixes: str):
+        self._networks("no ", prefixes)
+
+    def _networks(self, word: str, prefixes):
+        """Networks for all; a default route for the nodes only."""
+        for family, default in ((4, "0.0.0.0/0"), (6, "::/0")):
+            mine = [prefix for prefix in prefixes if (":" in prefix) == (family == 6)]
+            lines = [f"{word}network {prefix}" for prefix in mine if prefix != default]
+            if default in mine:
+                lines += [f"{word}neighbor {session.remote} default-originate" for session in self.sessions_wanted
+                          if session.to_node and session.family == family]
+            if lines:
+                self.configure_bgp(f"address-family ipv{family} unicast", *lines)
+
+    def configure_bgp(self, *lines: str):
+        """Commands below `router bgp N`, on the running daemon."""
+        self.vty("configure terminal", f"router bgp {self.spec.asn}", *lines)
 
     def _shutdown(self, peer: str, word: str):
         for session in self._named(peer):
             target = f"NODES{session.family}" if session.to_node and self.spec.dynamic else str(session.remote)
-            self.vty("configure terminal", f"router bgp {self.spec.asn}", f"{word}neighbor {target} shutdown")
+            self.configure_bgp(f"{word}neighbor {target} shutdown")
 
     def disable(self, peer: str):
         """Ends the sessions with peer; with dynamic neighbours, those with all nodes of the range."""
@@ -362,13 +409,3 @@ class FrrRouter(Router):
     def enable(self, peer: str):
         self._shutdown(peer, "no ")
         self.disabled.discard(peer)
-
-
-def make_router(spec, ns: Netns, index: int, directory: str, style: Style) -> Router:
-    os.makedirs(directory, exist_ok=True)
-    kind = FrrRouter if spec.software == "frr" else BirdRouter
-    if spec.software == "frr" and not os.path.exists(f"{FRR_DIRECTORY}/bgpd"):
-        raise LabError(f"FRR is not installed ({FRR_DIRECTORY}/bgpd); run tests/deps")
-    if spec.software == "bird" and shutil.which("bird", path="/usr/sbin:/sbin") is None:
-        raise LabError("BIRD is not installed; run tests/deps")
-    return kind(spec, ns, index, directory, style)

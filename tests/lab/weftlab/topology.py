@@ -3,7 +3,8 @@
 
 One statement per line, `#` starts a comment:
 
-    router NAME as N [bird|frr] [dynamic]       runs BGP; dynamic: takes the nodes of its LAN as dynamic neighbours
+    router NAME as N [SOFTWARE] [dynamic]       runs BGP: bird (default), frr, gobgp or openbgpd; dynamic (bird, frr):
+                                                takes the nodes of its LAN as dynamic neighbours
     node   NAME rack R as N [address IP...]     runs weft; address: on the loopback, for nodes with several links
     host   NAME                                 an outsider with a default route
     lan    ROUTER NAME... NET... [mtu N]        a subnet on a bridge of ROUTER: it has .1 (::1), the others .11 (::11), .12 ...
@@ -20,6 +21,7 @@ import ipaddress
 import os
 from dataclasses import dataclass, field
 
+SOFTWARE = ("bird", "frr", "gobgp", "openbgpd")
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "topologies")
 
 
@@ -114,9 +116,11 @@ class Topology:
         if verb == "like":
             self._read(words[0])
         elif verb == "router":
-            options = _options(words[1:], {"as": int}, {"bird", "frr", "dynamic"})
-            self.routers[words[0]] = RouterSpec(words[0], options["as"], "frr" if "frr" in options else "bird",
-                                                "dynamic" in options)
+            options = _options(words[1:], {"as": int}, {*SOFTWARE, "dynamic"})
+            software = [word for word in SOFTWARE if word in options] or ["bird"]
+            if len(software) > 1 or ("dynamic" in options and software[0] not in ("bird", "frr")):
+                raise TopologyError("one software for a router; dynamic neighbours with bird and frr")
+            self.routers[words[0]] = RouterSpec(words[0], options["as"], software[0], "dynamic" in options)
         elif verb == "node":
             options = _options(words[1:], {"rack": str, "as": int, "address": list}, set())
             addresses = [ipaddress.ip_address(text) for text in options.get("address", [])]
