@@ -4,6 +4,7 @@
  */
 #include "agent/ctl/ctl.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "weft/cleanup.h"
@@ -266,7 +267,18 @@ void ctl_help(struct weft_buf *out)
 
 void ctl_help_command(const struct ctl_command *c, struct weft_buf *out)
 {
-	weft_buf_printf(out, "weftctl %s: %s\n\nUsage: weftctl [OPTIONS] %s%s%s\n\n%s\n\n%s\nExamples:\n%s",
-	                c->name, c->brief, c->name, c->args[0] ? " " : "", c->args, c->help, options_help,
-	                c->examples);
+	char name[64];
+
+	weft_buf_printf(out, "weftctl %s: %s\n\nUsage: weftctl [OPTIONS] %s%s%s\n\n%s\n\n", c->name, c->brief,
+	                c->name, c->args[0] ? " " : "", c->args, c->help);
+	if (c->option_count)
+		weft_buf_printf(out, "Options of `%s`:\n", c->name);
+	for (size_t i = 0; i < c->option_count; i++) {
+		const struct ctl_option *p = &c->options[i];
+
+		snprintf(name, sizeof(name), "--%s%s%s", p->name, p->value ? " " : "",
+		         p->value ? p->value : "");
+		weft_buf_printf(out, "      %-17s %s\n", name, p->help);
+	}
+	weft_buf_printf(out, "%s%s\nExamples:\n%s", c->option_count ? "\n" : "", options_help, c->examples);
 }

@@ -10,6 +10,7 @@
 #define AGENT_CTL_CTL_H
 
 #include <cjson/cJSON.h>
+#include <getopt.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -151,18 +152,27 @@ int ctl_json(const cJSON *value, struct weft_buf *out, struct weft_err *err);
 
 /* --- commands.c --- */
 
-#define CTL_ARGS_MAX 2
+#define CTL_ARGS_MAX 64
+
+/* An option of one command, --NAME or --NAME VALUE. The daemon gets it in args by its name: text, or true. */
+struct ctl_option {
+	const char *name;
+	const char *value; /* what the value is called in the help; NULL = a switch */
+	const char *help;
+};
 
 struct ctl_command {
 	const char *name;
 	const char *args;   /* "" or what may follow the name */
 	size_t least, most; /* so many arguments */
 	const char *brief, *help, *examples;
+	const struct ctl_option *options;
+	size_t option_count;
 
-	/* What the arguments mean to the daemon: *out stays NULL for nothing. NULL: they only filter the
-	 * list.
+	/* What the arguments mean to the daemon. *args holds the options that were given, and is NULL without
+	 * any: then it may stay NULL for nothing. NULL: arguments only filter the list.
 	 */
-	int (*read_args)(const char *const *argv, size_t n, cJSON **out, struct weft_err *err);
+	int (*read_args)(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
 
 	/* A list: an array of rows. */
 	const struct ctl_column *columns;
@@ -180,6 +190,21 @@ extern const struct ctl_command ctl_commands[];
 extern const size_t ctl_command_count;
 
 const struct ctl_command *ctl_command_find(const char *name);
+
+/* --- options.c --- */
+
+/* The command line of all commands as getopt_long() takes it: `common` and every command's own options, whose
+ * `val` is CTL_OPTION_FIRST and more. In static memory.
+ */
+#define CTL_OPTION_FIRST 256
+const struct option *ctl_options_table(const struct option *common, size_t n);
+
+/* The name of an option by its `val`. */
+const char *ctl_options_name(int val);
+
+/* Add an option that was given to *args, which is made if need be. */
+int ctl_options_add(const struct ctl_command *c, int val, const char *value, cJSON **args,
+                    struct weft_err *err);
 void ctl_help(struct weft_buf *out);
 void ctl_help_command(const struct ctl_command *c, struct weft_buf *out);
 

@@ -4,7 +4,6 @@
  */
 #include "agent/ctl/ctl.h"
 
-#include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +24,11 @@ struct options {
 	const char *command;
 	const char *argv[CTL_ARGS_MAX];
 	size_t argc;
+	struct {
+		int opt;
+		const char *value;
+	} own[CTL_ARGS_MAX]; /* options of the command */
+	size_t own_count;
 };
 
 static enum ctl_exit usage_error(const char *command)
@@ -58,31 +62,20 @@ static bool read_timeout(const char *text, unsigned *ms)
 	return true;
 }
 
-/* Options may stand anywhere. False: a message was printed. */
-static bool read_options(int argc, char **argv, struct options *o)
+static bool keep_own(struct options *o, int opt, const char *value)
 {
-	static const struct option longs[] = {{"socket", required_argument, NULL, 's'},
-	                                      {"output", required_argument, NULL, 'o'},
-	                                      {"timeout", required_argument, NULL, 't'},
-	                                      {"no-color", no_argument, NULL, 'n'},
-	                                      {"help", no_argument, NULL, 'h'},
-	                                      {"version", no_argument, NULL, 'v'},
-	                                      {NULL, 0, NULL, 0}};
-	int opt;
-
-	while ((opt = getopt_long(argc, argv, "s:o:h", longs, NULL)) != -1) {
-		if (opt == 's')
-			o->socket = optarg;
-		else if (opt == 'o' && !read_output(optarg, &o->output))
-			return false;
-		else if (opt == 't' && !read_timeout(optarg, &o->timeout_ms))
-			return false;
-		else if (opt == '?')
-			return false;
-		o->plain |= opt == 'n';
-		o->help |= opt == 'h';
-		o->version |= opt == 'v';
+	if (o->own_count == CTL_ARGS_MAX) {
+		fputs("weftctl: too many options\n", stderr);
+		return false;
 	}
+	o->own[o->own_count].opt = opt;
+	o->own[o->own_count++].value = value;
+	return true;
+}
+
+/* What is left when the options are gone: [help] COMMAND ARGUMENTS */
+static bool read_words(int argc, char **argv, struct options *o)
+{
 	if (optind < argc && !strcmp(argv[optind], "help")) {
 		o->help = true;
 		optind++;
@@ -96,6 +89,32 @@ static bool read_options(int argc, char **argv, struct options *o)
 		return false;
 	}
 	return true;
+}
+
+/* Options may stand anywhere. False: a message was printed. */
+static bool read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option common[] = {
+	        {"socket", required_argument, NULL, 's'},  {"output", required_argument, NULL, 'o'},
+	        {"timeout", required_argument, NULL, 't'}, {"no-color", no_argument, NULL, 'n'},
+	        {"help", no_argument, NULL, 'h'},          {"version", no_argument, NULL, 'v'}};
+	const struct option *longs = ctl_options_table(common, WEFT_ARRAY_LEN(common));
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "s:o:h", longs, NULL)) != -1) {
+		if (opt == 's')
+			o->socket = optarg;
+		else if (opt == 'o' && !read_output(optarg, &o->output))
+			return false;
+		else if (opt == 't' && !read_timeout(optarg, &o->timeout_ms))
+			return false;
+		else if (opt == '?' || (opt >= CTL_OPTION_FIRST && !keep_own(o, opt, optarg)))
+			return false;
+		o->plain |= opt == 'n';
+		o->help |= opt == 'h';
+		o->version |= opt == 'v';
+	}
+	return read_words(argc, argv, o);
 }
 
 /* Everything at once, so that a pipe's reader gets all or notices. */
@@ -194,6 +213,18 @@ static enum ctl_exit run(const struct options *o, const struct ctl_command *c, c
 	return ret;
 }
 
+/* The command's options and arguments as the daemon gets them. */
+static int read_args(const struct options *o, const struct ctl_command *c, cJSON **args, struct weft_err *err)
+{
+	for (size_t i = 0; i < o->own_count; i++) {
+		int ret = ctl_options_add(c, o->own[i].opt, o->own[i].value, args, err);
+
+		if (ret < 0)
+			return ret;
+	}
+	return c->read_args ? c->read_args(o->argv, o->argc, args, err) : 0;
+}
+
 /* Check the arguments, then ask. */
 static enum ctl_exit run_command(const struct options *o, const struct ctl_command *c)
 {
@@ -213,11 +244,12 @@ static enum ctl_exit run_command(const struct options *o, const struct ctl_comma
 		fprintf(stderr, "weftctl: `%s` needs %s\n", c->name, c->args);
 		return usage_error(c->name);
 	}
-	if (c->read_args && c->read_args(o->argv, o->argc, &args, &err) < 0) {
+	if (read_args(o, c, &args, &err) < 0) {
 		fprintf(stderr, "weftctl: %s\n", err.text);
-		return usage_error(c->name);
+		ret = usage_error(c->name);
+	} else {
+		ret = run(o, c, args);
 	}
-	ret = run(o, c, args);
 	cJSON_Delete(args);
 	return ret;
 }
