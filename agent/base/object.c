@@ -136,9 +136,44 @@ static void free_secret(struct weft_secret *s)
 	free(s->items);
 }
 
+static void free_texts(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void free_communities(struct weft_community_ref *refs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(refs[i].name);
+	free(refs);
+}
+
+static void free_rules(struct weft_bgp_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(rules[i].prefixes);
+		free_communities(rules[i].communities, rules[i].n_communities);
+		free(rules[i].as_path);
+		free_communities(rules[i].add_communities, rules[i].n_add_communities);
+	}
+	free(rules);
+}
+
+static void free_bgpconfig(struct weft_bgpconfig *c)
+{
+	free(c->import);
+	free_selector(&c->reflector_selector);
+	free_communities(c->communities, c->n_communities);
+}
+
 static void free_bgppeer(struct weft_bgppeer *p)
 {
 	free_selector(&p->node_selector);
+	free_rules(p->import, p->n_import);
+	free_rules(p->export, p->n_export);
+	free(p->interface);
 	free(p->description);
 	free(p->secret);
 	free(p->secret_key);
@@ -154,13 +189,6 @@ static void free_service(struct weft_service *s)
 	free(s->source_ranges);
 	free_labels(s->selector, s->n_selector);
 	free(s->ingress);
-}
-
-static void free_texts(char **texts, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
 }
 
 static void free_endpointslice(struct weft_endpointslice *s)
@@ -190,6 +218,10 @@ static void free_bgpadvertisement(struct weft_bgpadvertisement *a)
 {
 	free_selector(&a->node_selector);
 	free_selector(&a->service_selector);
+	free_selector(&a->namespace_selector);
+	free_texts(a->pools, a->n_pools);
+	free_texts(a->peers, a->n_peers);
+	free_communities(a->communities, a->n_communities);
 }
 
 static void free_body(struct weft_object *obj)
@@ -212,7 +244,7 @@ static void free_body(struct weft_object *obj)
 		free(obj->ipblock.pool);
 		break;
 	case WEFT_BGPCONFIG:
-		free(obj->bgpconfig.import);
+		free_bgpconfig(&obj->bgpconfig);
 		break;
 	case WEFT_BGPPEER:
 		free_bgppeer(&obj->bgppeer);

@@ -86,28 +86,110 @@ static void add_ippool(crypto_generichash_state *h, const struct weft_ippool *p)
 	add_number(h, p->avoid_buggy_ips);
 }
 
+static void add_texts(crypto_generichash_state *h, char *const *texts, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++)
+		add_text(h, texts[i]);
+}
+
+static void add_ranges(crypto_generichash_state *h, const struct weft_prefix_range *ranges, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++) {
+		add(h, &ranges[i].cidr, sizeof(ranges[i].cidr));
+		add_number(h, ranges[i].ge);
+		add_number(h, ranges[i].le);
+	}
+}
+
+static void add_communities(crypto_generichash_state *h, const struct weft_community_ref *refs, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++) {
+		add_text(h, refs[i].name);
+		add_number(h, refs[i].value.large);
+		add(h, refs[i].value.part, sizeof(refs[i].value.part));
+	}
+}
+
+static void add_rules(crypto_generichash_state *h, const struct weft_bgp_rule *rules, size_t n)
+{
+	add_number(h, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct weft_bgp_rule *r = &rules[i];
+
+		add_ranges(h, r->prefixes, r->n_prefixes);
+		add_communities(h, r->communities, r->n_communities);
+		add_bytes(h, r->as_path, r->n_as_path * sizeof(*r->as_path));
+		add_number(h, r->reject);
+		add_number(h, r->has_local_pref);
+		add_number(h, r->local_pref);
+		add_communities(h, r->add_communities, r->n_add_communities);
+		add_number(h, r->prepend);
+	}
+}
+
 static void add_bgpconfig(crypto_generichash_state *h, const struct weft_bgpconfig *c)
 {
 	add_number(h, c->as_number);
 	add(h, &c->router_id, sizeof(c->router_id));
 	add_number(h, c->listen_port);
-	add_number(h, c->n_import);
-	for (size_t i = 0; i < c->n_import; i++) {
-		add(h, &c->import[i].cidr, sizeof(c->import[i].cidr));
-		add_number(h, c->import[i].ge);
-		add_number(h, c->import[i].le);
-	}
+	add(h, c->listen_address, sizeof(c->listen_address));
+	add_ranges(h, c->import, c->n_import);
+	add_number(h, c->announce);
+	add_number(h, c->node_mesh);
+	add_number(h, c->reflectors);
+	add_selector(h, &c->reflector_selector);
+	add(h, &c->cluster_id, sizeof(c->cluster_id));
+	add_communities(h, c->communities, c->n_communities);
+	add_number(h, c->drain_wait_s);
+	add_number(h, c->drain_on_cordon);
+}
+
+static void add_peer_session(crypto_generichash_state *h, const struct weft_bgppeer *p)
+{
+	add(h, &p->address, sizeof(p->address));
+	add_text(h, p->interface);
+	add_number(h, p->default_gateway);
+	add_number(h, p->port);
+	add_number(h, p->as_mode);
+	add_number(h, p->as_number);
+	add_number(h, p->local_as);
+	add(h, &p->source, sizeof(p->source));
+	add_number(h, p->multihop);
+	add_number(h, p->ttl_security);
+	add_number(h, p->passive);
+	add_number(h, p->hold_s);
+	add_number(h, p->keepalive_s);
+	add_number(h, p->connect_retry_s);
 }
 
 static void add_bgppeer(crypto_generichash_state *h, const struct weft_bgppeer *p)
 {
 	add_selector(h, &p->node_selector);
-	add(h, &p->address, sizeof(p->address));
-	add_number(h, p->port);
-	add_number(h, p->as_number);
+	add_peer_session(h, p);
 	add_text(h, p->description);
 	add_text(h, p->secret);
 	add_text(h, p->secret_key);
+	add_number(h, (uint64_t)(int64_t)p->bfd);
+	add_number(h, p->bfd_rx_ms);
+	add_number(h, p->bfd_tx_ms);
+	add_number(h, p->bfd_multiplier);
+	add_number(h, p->restart);
+	add_number(h, p->restart_s);
+	add_number(h, p->long_lived);
+	add_number(h, p->long_lived_s);
+	add_number(h, p->max_prefixes);
+	add_number(h, p->max_prefixes_action);
+	add_rules(h, p->import, p->n_import);
+	add_rules(h, p->export, p->n_export);
+	add_number(h, p->allow_own_as);
+	add_number(h, p->next_hop);
+	add_number(h, p->add_path);
+	add_number(h, p->reflector_client);
+	add(h, &p->cluster_id, sizeof(p->cluster_id));
+	add(h, p->families, sizeof(p->families));
 }
 
 static void add_addrs(crypto_generichash_state *h, const struct weft_addr *addrs, size_t n)
@@ -153,13 +235,6 @@ static void add_service(crypto_generichash_state *h, const struct weft_service *
 	add_addrs(h, s->ingress, s->n_ingress);
 }
 
-static void add_texts(crypto_generichash_state *h, char *const *texts, size_t n)
-{
-	add_number(h, n);
-	for (size_t i = 0; i < n; i++)
-		add_text(h, texts[i]);
-}
-
 static void add_endpointslice(crypto_generichash_state *h, const struct weft_endpointslice *s)
 {
 	add_text(h, s->service);
@@ -186,6 +261,7 @@ static void add_node(crypto_generichash_state *h, const struct weft_node *n)
 	add(h, &n->pod_cidr6, sizeof(n->pod_cidr6));
 	add_number(h, n->as_number);
 	add_number(h, n->autoscaler_taint);
+	add_number(h, n->cordoned);
 }
 
 static void add_ipblock(crypto_generichash_state *h, const struct weft_ipblock *b)
@@ -200,6 +276,15 @@ static void add_bgpadvertisement(crypto_generichash_state *h, const struct weft_
 	add_number(h, a->types);
 	add_selector(h, &a->node_selector);
 	add_selector(h, &a->service_selector);
+	add_selector(h, &a->namespace_selector);
+	add_texts(h, a->pools, a->n_pools);
+	add_texts(h, a->peers, a->n_peers);
+	add_communities(h, a->communities, a->n_communities);
+	add_number(h, a->has_local_pref);
+	add_number(h, a->local_pref);
+	add_number(h, a->prepend);
+	add(h, a->aggregate, sizeof(a->aggregate));
+	add_number(h, a->endpoint_weight);
 }
 
 static void add_body(crypto_generichash_state *h, const struct weft_object *obj)

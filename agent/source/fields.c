@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -304,6 +305,35 @@ int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, con
 	if (hint)
 		return weft_decode_fail(ctx, v, "\"%s\" is not known; did you mean %s?", text, hint);
 	return weft_decode_fail(ctx, v, "\"%s\" is not one of %s", text, list);
+}
+
+int weft_field_list(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	const struct weft_list *list = f->arg;
+	const struct weft_field one = {.key = f->key, .arg = list->arg};
+	size_t *n = (size_t *)((char *)out - f->offset + list->count);
+	size_t given = (size_t)cJSON_GetArraySize(v);
+	char *array;
+	int r = 0;
+
+	if (!cJSON_IsArray(v))
+		return weft_decode_fail(ctx, v, "must be a list, not %s", weft_json_type(v));
+	if (given > list->max)
+		return weft_decode_fail(ctx, v, "has more than %zu entries", list->max);
+	if (given < list->min)
+		return weft_decode_fail(ctx, v, "needs at least %zu entr%s", list->min,
+		                        list->min == 1 ? "y" : "ies");
+	array = calloc(given ? given : 1, list->size);
+	if (!array)
+		return weft_decode_fail(ctx, v, "out of memory");
+	*(char **)out = array;
+	for (const cJSON *c = v->child; c && r == 0; c = c->next) {
+		size_t len = weft_path_push_index(ctx, *n);
+
+		r = list->one(ctx, &one, c, array + (*n)++ * list->size);
+		weft_path_pop(ctx, len);
+	}
+	return r;
 }
 
 size_t weft_char_printable(const char *text)

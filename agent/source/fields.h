@@ -101,6 +101,17 @@ int weft_field_u32(struct weft_decode_ctx *ctx, const struct weft_field *f, cons
 int weft_field_enum(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v,
                     void *out); /* [struct weft_enum]; int */
 
+/* A list: each entry is decoded by `one` (with arg) into an element of an array that the field is the pointer of. */
+struct weft_list {
+	weft_field_fn one;
+	size_t size;  /* of an element */
+	size_t count; /* offset of the size_t with the number of elements, in the same struct as the field */
+	size_t min, max; /* entries */
+	const void *arg;
+};
+int weft_field_list(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v,
+                    void *out); /* [struct weft_list]; a pointer to a calloc'd array */
+
 /* Whole, 0 <= value <= 2^53, within the limits. */
 int weft_decode_uint(struct weft_decode_ctx *ctx, const cJSON *v, const struct weft_limits *limits,
                      uint64_t *out);

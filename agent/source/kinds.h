@@ -33,6 +33,9 @@ int weft_decode_service(struct weft_decode_ctx *ctx, const cJSON *json, struct w
 int weft_decode_servicestatus(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
 int weft_decode_servicecidr(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
 int weft_decode_endpointslice(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
+int weft_decode_bgpconfig(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
+int weft_decode_bgppeer(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
+int weft_decode_bgpadvertisement(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
 int weft_decode_ippool(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj);
 
 /* spec of a kind of weft.dev: required; unknown fields are errors, status is not read. */
@@ -40,6 +43,14 @@ int weft_decode_spec(struct weft_decode_ctx *ctx, const cJSON *json, const struc
                      void *base);
 /* The node of spec.KEY for a message, spec's own when it is not there. */
 const cJSON *weft_spec_item(const cJSON *json, const char *key);
+
+/* An address that a host can have; out is a struct weft_addr. */
+int weft_decode_address(struct weft_decode_ctx *ctx, const cJSON *v, struct weft_addr *out);
+int weft_field_address(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+
+/* An AS number that weft_asn_check() takes, into uint32_t; a name of an object, into char *. */
+int weft_field_asn(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
+int weft_field_name(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);
 
 /* out is a struct weft_prefix, canonical in the text. */
 int weft_field_prefix(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out);

@@ -130,6 +130,19 @@ struct weft_community {
 	uint32_t part[3];
 };
 
+/*
+ * "64512:100", "64512:100:7" or a well-known name (no-export ...); text that is none of them, or a number that
+ * does not fit, is an error. And back, always as numbers; the name of a well-known one, else NULL.
+ */
+int weft_community_parse(const char *text, struct weft_community *out, struct weft_err *err);
+#define WEFT_COMMUNITY_STR 33
+const char *weft_community_str(const struct weft_community *c, char buf[WEFT_COMMUNITY_STR]);
+const char *weft_community_name(const struct weft_community *c);
+
+/* [a-z][a-z0-9-]{0,62}: what BGPConfig may call a community. */
+#define WEFT_COMMUNITY_NAME_MAX 63
+bool weft_community_name_valid(const char *name);
+
 /* As it is written in an object: a literal or well-known one, or a name that BGPConfig gives a value. */
 struct weft_community_ref {
 	char *name; /* NULL: value holds it */
@@ -202,7 +215,7 @@ struct weft_bgppeer {
 	 * router advertisements or the neighbour table name there); or each default gateway of the node. */
 	struct weft_addr address; /* AF_UNSPEC = none */
 	char *interface;          /* NULL = none */
-	bool default_gateway;     /* autodiscover: defaultGateway */
+	bool default_gateway;     /* autodiscover: DefaultGateway */
 	uint16_t port;
 
 	enum weft_peer_as as_mode;

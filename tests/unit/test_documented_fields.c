@@ -38,6 +38,7 @@ static struct weft_object *make(const cJSON *entry, const char *field, const cJS
 		value = cJSON_GetArrayItem(value, 0);
 	}
 	if (field) {
+		cJSON_DeleteItemFromObjectCaseSensitive(spec, text_of(entry, "instead", field));
 		cJSON_DeleteItemFromObjectCaseSensitive(spec, field);
 		cJSON_AddItemToObject(spec, field, cJSON_Duplicate(value, true));
 	}
