@@ -89,6 +89,20 @@ static const char *without_object(const char *text, const char *key)
 	return at && at[len] == ':' && at[len + 1] == ' ' && at - text < 40 ? at + len + 2 : text;
 }
 
+/* Are there too many others to take this one too? */
+static bool too_many(const struct controller *c, const struct weft_event *ev)
+{
+	const struct controller_scope *s = c->n_invalid < INVALID_MAX ? NULL : scope_find(c, ev->scope);
+	const struct controller_item *i;
+
+	if (c->n_invalid < INVALID_MAX)
+		return false;
+	for (i = s ? s->items : NULL; i; i = i->next_invalid)
+		if (i->kind == ev->kind && !strcmp(item_key(i), ev->key))
+			return false;
+	return true;
+}
+
 void controller_note_invalid(struct controller *c, const struct weft_event *ev)
 {
 	struct controller_item *i;
@@ -97,7 +111,7 @@ void controller_note_invalid(struct controller *c, const struct weft_event *ev)
 		take_back_scope(c, ev->scope);
 		return;
 	}
-	if (!ev->key || !weft_kind_has_status(ev->kind) || c->n_invalid >= INVALID_MAX)
+	if (!ev->key || !weft_kind_has_status(ev->kind) || too_many(c, ev))
 		return;
 	i = controller_item(c, ev->kind, ev->key);
 	detach(i);

@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "weft/cleanup.h"
+#include "weft/keyhash.h"
 #include "weft/log.h"
 
 #define RETRY_LOST_MS   100  /* somebody was faster: their claim may not have reached us yet */
@@ -45,11 +46,15 @@ struct holdings {
 	size_t n_problems;
 };
 
+struct blocks {
+	struct cluster_block *all;
+	size_t n, cap;
+};
+
 /* What one run works on. */
 struct run {
 	struct holdings *h;
-	struct cluster_block *own;
-	size_t n_own, cap;
+	struct blocks own, poolless; /* the latter are ours, but in no pool */
 	struct weft_ipam_block *files;
 	size_t n_files;
 	bool settling;           /* a file was made: its addresses count in the next run */
@@ -71,16 +76,15 @@ static void clear_problems(struct holdings *h)
 static bool collect(void *ctx, const struct cluster_block *b)
 {
 	struct run *r = ctx;
+	struct blocks *to = b->state == CLUSTER_BLOCK_OUTSIDE ? &r->poolless : &r->own;
 
-	if (b->state == CLUSTER_BLOCK_OUTSIDE || b->state == CLUSTER_BLOCK_OVERLAP)
+	if (b->state == CLUSTER_BLOCK_OVERLAP)
 		return false;
-	if (r->n_own == r->cap) {
-		r->cap = r->cap ? r->cap * 2 : 8;
-		r->own = reallocarray(r->own, r->cap, sizeof(*r->own));
-		if (!r->own)
-			abort();
+	if (to->n == to->cap) {
+		to->cap = to->cap ? to->cap * 2 : 8;
+		to->all = must_grow(to->all, to->cap, sizeof(*to->all));
 	}
-	r->own[r->n_own++] = *b;
+	to->all[to->n++] = *b;
 	return false;
 }
 
@@ -94,8 +98,8 @@ static const struct weft_ipam_block *file_of(const struct run *r, const struct w
 
 static bool is_own(const struct run *r, const struct weft_prefix *cidr)
 {
-	for (size_t i = 0; i < r->n_own; i++)
-		if (!weft_prefix_cmp(&r->own[i].cidr, cidr))
+	for (size_t i = 0; i < r->own.n; i++)
+		if (!weft_prefix_cmp(&r->own.all[i].cidr, cidr))
 			return true;
 	return false;
 }
@@ -157,10 +161,7 @@ static void on_written(void *ctx, const struct weft_err *err)
 	} else if (err) {
 		snprintf(h->write_problem, sizeof(h->write_problem), "%s", err->text);
 		log_error("block %s: %s", weft_prefix_str(&h->writing, cidr), err->text);
-		if (h->releasing)
-			not_empty(h,
-			          &h->writing); /* it is kept; tried again as if it were empty from now on */
-		else
+		if (!h->releasing)
 			tell_waiters(h, h->writing.addr.family, err);
 		hold_back(h, RETRY_FAILED_MS);
 	}
@@ -191,6 +192,7 @@ static void release(struct holdings *h, const struct weft_prefix *cidr)
 		return;
 	}
 	log_info("releasing the empty block %s", weft_prefix_str(cidr, text));
+	not_empty(h, cidr); /* if it is kept, or claimed again, it is empty from then on */
 	h->busy = h->releasing = true;
 	h->writing = *cidr;
 	h->o.source->ops->release_block(h->o.source, cidr, cluster_self_name(h->o.cluster), on_written, h);
@@ -200,9 +202,9 @@ static void release(struct holdings *h, const struct weft_prefix *cidr)
 
 static void make_files(struct run *r)
 {
-	for (size_t i = 0; i < r->n_own; i++) {
+	for (size_t i = 0; i < r->own.n; i++) {
 		struct weft_err err = WEFT_ERR_INIT;
-		const struct cluster_block *b = &r->own[i];
+		const struct cluster_block *b = &r->own.all[i];
 		const struct weft_ipam_block *f = file_of(r, &b->cidr);
 		bool named = f && f->pool[0]; /* it keeps its name, also when another pool serves it now */
 		int rc;
@@ -356,30 +358,36 @@ static void serve_waiters(struct run *r)
 	}
 }
 
+static struct blocks_own counted(struct run *r, const struct weft_prefix *cidr, uint64_t now)
+{
+	const struct weft_ipam_block *f = file_of(r, cidr);
+	uint64_t used = f ? f->counts.used + f->counts.corrupt : 0;
+
+	return (struct blocks_own){.cidr = *cidr,
+	                           .free = f ? f->counts.free : 0,
+	                           .used = used,
+	                           .empty_since = empty_since(r->h, cidr, !used, now)};
+}
+
 static void demand(struct run *r)
 {
 	struct holdings *h = r->h;
 	uint64_t now = uv_now(h->o.loop) / 1000;
-	struct blocks_own *own = calloc(r->n_own + 1, sizeof(*own));
+	struct blocks_own *own = must_alloc(r->own.n + r->poolless.n + 1, sizeof(*own));
 	struct blocks_action a = {0};
-	size_t n = 0;
+	size_t n = 0, all;
 
-	if (!own)
-		return;
-	for (size_t i = 0; i < r->n_own; i++) {
-		const struct weft_ipam_block *f = file_of(r, &r->own[i].cidr);
-		if (!f)
-			continue;
-		own[n++] = (struct blocks_own){
-		        .cidr = f->cidr,
-		        .free = f->counts.free,
-		        .used = f->counts.used + f->counts.corrupt,
-		        .empty_since = empty_since(h, &f->cidr, !f->counts.used && !f->counts.corrupt, now)};
-	}
+	for (size_t i = 0; i < r->own.n; i++)
+		if (file_of(r, &r->own.all[i].cidr))
+			own[n++] = counted(r, &r->own.all[i].cidr, now);
+	all = n;
+	for (size_t i = 0; i < r->poolless.n; i++)
+		own[all++] = counted(r, &r->poolless.all[i].cidr, now);
+
 	h->exhausted[0][0] = h->exhausted[1][0] = '\0';
 	/* A block counts once its file is there; without one, claiming more would help nobody. */
 	if (!r->settling && !r->failure.code && !h->busy && !h->holdback) {
-		blocks_plan(h->o.cluster, own, n, &h->o.demand, now, &a);
+		blocks_plan(h->o.cluster, own, all, &h->o.demand, now, &a);
 		act(r, &a, now);
 		h->ready = n > 0 && a.step != BLOCKS_CLAIM;
 	}
@@ -407,7 +415,8 @@ void holdings_run(struct holdings *h)
 			uv_timer_start(&h->timer, on_timer, RETRY_FAILED_MS, 0);
 	}
 	weft_ipam_blocks_free(r.files, r.n_files);
-	free(r.own);
+	free(r.own.all);
+	free(r.poolless.all);
 }
 
 void holdings_request(struct holdings *h, uint8_t family, const char *pool,

@@ -7,6 +7,7 @@
  *	a file, no IPBlock of ours   -> remove it when it is empty; pods still use it: claim it again
  *	plan/blocks says claim       -> source->claim_block(), then the IPBlock arrives as an event
  *	plan/blocks says release     -> remove the file, so that nothing is allocated any more; then the claim
+ *	an IPBlock is ours, no pool  -> as if it were not ours; but once it is empty plan/blocks releases it
  *
  * A file that must stay although the block is not ours is retired: its pods live on, but nothing new is
  * allocated from it, because another node may hand out the same addresses.

@@ -135,6 +135,13 @@ static struct stock take_stock(const struct cluster *c, const struct blocks_own 
 
 /* --- release --- */
 
+static bool poolless(const struct cluster *c, const struct weft_prefix *cidr)
+{
+	struct cluster_block b;
+
+	return cluster_block(c, cidr, &b) && b.own && b.state == CLUSTER_BLOCK_OUTSIDE;
+}
+
 /* Would the family do without this empty block? */
 static bool spare(const struct cluster *c, const struct blocks_own *b, const struct stock *s,
                   const struct blocks_config *cfg)
@@ -142,7 +149,7 @@ static bool spare(const struct cluster *c, const struct blocks_own *b, const str
 	bool usable = block_usable(c, &b->cidr);
 	uint64_t keep = cfg->spare ? cfg->spare : 1; /* so that the last one stays */
 
-	return !b->used && s->free - (usable ? b->free : 0) >= keep;
+	return !b->used && (s->free - (usable ? b->free : 0) >= keep || poolless(c, &b->cidr));
 }
 
 static uint64_t due(const struct blocks_own *b, const struct blocks_config *cfg)

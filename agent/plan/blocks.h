@@ -6,7 +6,8 @@
  * Node. Per served family (v4 first): fewer than `spare` free addresses in blocks of usable pools -> claim
  * the next block of the first pool, in name order, that has one; no pool has one -> exhausted. Otherwise a
  * block that has been empty for `release_after` is released if the family's other usable blocks keep at least
- * `spare` free; the last block of a family is never released.
+ * `spare` free; the last block of a family is never released. One that lies in no pool any more is of no use
+ * to anybody: it is released after the same while, whatever else there is.
  *
  * Time is an argument: seconds of any monotonic clock.
  */

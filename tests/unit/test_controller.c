@@ -39,15 +39,20 @@ struct bed {
 	unsigned n_told;
 	struct written writes[WRITES_MAX];
 	size_t n;
+	bool counting; /* writes are counted, and never answered */
+	size_t counted;
 };
 
 static void fake_put(struct weft_source *s, enum weft_kind kind, const char *key, const struct cJSON *status,
                      weft_write_done_fn done, void *ctx)
 {
 	struct bed *b = (struct bed *)s;
-	struct written *w = &b->writes[b->n++];
+	struct written *w = &b->writes[b->n];
 
-	assert_true(b->n <= WRITES_MAX);
+	b->counted++;
+	if (b->counting)
+		return;
+	assert_true(++b->n <= WRITES_MAX);
 	*w = (struct written){.kind = kind, .done = done, .ctx = ctx};
 	snprintf(w->key, sizeof(w->key), "%s", key);
 	w->status = status ? cJSON_PrintUnformatted(status) : NULL;
@@ -537,6 +542,56 @@ static void a_datastore_without_a_place_for_it(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void malformed(struct bed *b, unsigned i, const char *text)
+{
+	char key[32], scope[32];
+
+	snprintf(key, sizeof(key), "bad%u", i);
+	snprintf(scope, sizeof(scope), "/ippools/bad%u", i);
+	event(b, &(struct weft_event){.type = WEFT_EV_INVALID,
+	                              .kind = WEFT_IPPOOL,
+	                              .key = key,
+	                              .scope = scope,
+	                              .where = scope,
+	                              .text = text});
+}
+
+static size_t told_by_a_new_reign(struct bed *b)
+{
+	b->counted = 0;
+	b->on_change(b->ctx, false);
+	b->on_change(b->ctx, true);
+	turn(b);
+	return b->counted;
+}
+
+/* Objects without number are malformed: so many are told of, and what they say may change. */
+static void malformed_objects_are_bounded(void **state)
+{
+	struct bed *b = *state;
+
+	b->counting = true;
+	sync_all(b);
+	for (unsigned i = 0; i < 5000; i++)
+		malformed(b, i, "spec.cidr: is missing");
+	assert_int_equal(told_by_a_new_reign(b), 4096);
+	b->counted = 0;
+	malformed(b, 7, "spec.cidr: is another one");
+	malformed(b, 6000, "spec.cidr: is missing");
+	turn(b);
+	assert_int_equal(b->counted, 1);
+	/* One that is well again makes room for another. */
+	malformed(b, 7, "");
+	malformed(b, 6000, "spec.cidr: is missing");
+	malformed(b, 6001, "spec.cidr: is missing");
+	assert_int_equal(told_by_a_new_reign(b), 4096);
+	for (unsigned i = 0; i < 6001; i++)
+		malformed(b, i, "");
+	b->counted = 0;
+	turn(b);
+	assert_int_equal(told_by_a_new_reign(b), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -550,6 +605,7 @@ int main(void)
 	        TEST(a_failed_write_is_tried_again),
 	        TEST(a_new_reign_forgets_failures),
 	        TEST(refused_pools_give_nothing_new),
+	        TEST(malformed_objects_are_bounded),
 	        TEST(namespaces_count),
 	        TEST(standing_that_fails_is_tried_again),
 	        TEST(what_it_tells_of_itself),

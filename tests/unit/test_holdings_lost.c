@@ -147,7 +147,65 @@ static void a_pool_that_goes_retires_its_blocks_in_use(void **state)
 	assert_false(retired);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+/* A deleted pool leaves nothing behind: its empty blocks are given back, after the same while as others. */
+static void an_empty_block_of_a_deleted_pool_is_released(void **state)
+{
+	struct bed *b = *state;
+	char cidr[WEFT_PREFIX_STR], released[WEFT_PREFIX_STR];
+	struct weft_ipam_result got;
+
+	first_block(b, cidr);
+	assert_int_equal(take(b, "pod", &got), 0);
+	del(b->c, WEFT_IPPOOL, "p");
+	run(b);
+	assert_false(b->fake.releasing); /* a pod has an address of it */
+	give_back(b, "pod");
+	run(b);
+	assert_true(b->fake.releasing);
+	assert_string_equal(weft_prefix_str(&b->fake.cidr, released), cidr);
+	assert_false(file(b, cidr, NULL, NULL));
+	answer(b, 0);
+	run(b);
+	assert_int_equal(b->fake.releases, 1);
+	assert_int_equal(b->fake.claims, 1);
+}
+
+/* A pool that is replaced by another one within that while takes its blocks over. */
+static void a_block_is_kept_while_its_pool_may_come_back(void **state)
+{
+	struct bed *b = *state;
+	char cidr[WEFT_PREFIX_STR];
+
+	first_block(b, cidr);
+	del(b->c, WEFT_IPPOOL, "p");
+	run(b);
+	run(b);
+	assert_int_equal(b->fake.releases, 0);
+	put(b->c, pool("q", "10.244.0.0/16", 26, WEFT_TUNNEL_FALLBACK));
+	run(b);
+	assert_true(file(b, cidr, NULL, NULL));
+	assert_int_equal(b->fake.releases, 0);
+	assert_int_equal(b->fake.claims, 1);
+}
+
+/* The datastore refuses: the block is asked about again after another while, and not at once. */
+static void a_release_that_fails_is_tried_again_later(void **state)
+{
+	struct bed *b = *state;
+	char cidr[WEFT_PREFIX_STR];
+
+	first_block(b, cidr);
+	del(b->c, WEFT_IPPOOL, "p");
+	run(b);
+	assert_true(b->fake.releasing);
+	answer(b, EIO);
+	run(b);
+	assert_int_equal(b->fake.releases, 1);
+	assert_problem(b, "the disk says no", true);
+}
+
+#define TEST(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define EAGER(name) cmocka_unit_test_setup_teardown(name, setup_eager, teardown)
 
 int main(void)
 {
@@ -158,6 +216,9 @@ int main(void)
 	        TEST(a_vanished_claim_is_made_again_while_pods_use_it),
 	        TEST(a_vanished_claim_that_cannot_be_read_is_not_fought_over),
 	        TEST(a_pool_that_goes_retires_its_blocks_in_use),
+	        EAGER(an_empty_block_of_a_deleted_pool_is_released),
+	        TEST(a_block_is_kept_while_its_pool_may_come_back),
+	        EAGER(a_release_that_fails_is_tried_again_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
