@@ -147,8 +147,6 @@ int weft_decode_bgpconfig(struct weft_decode_ctx *ctx, const cJSON *json, struct
 	config->announce = WEFT_ANNOUNCE_DEFAULT;
 	config->drain_wait_s = 30;
 	r = weft_decode_spec(ctx, json, &bgpconfig_table, config);
-	if (r == 0 && config->reflectors && !config->node_mesh)
-		return weft_bgp_fail(ctx, json, "routeReflectors", "needs nodeMesh: true");
 	return r < 0 ? r : check_community_names(ctx, json, config);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Nodes by name and by InternalIP. What depends on a node: its blocks' routes (its addresses), the pools that
- * contain an address of it, and, when it is us, pool selection, BGP and every route.
+ * contain an address of it, with a mesh BGP, and, when it is us, pool selection, BGP and every route.
  */
 #include "agent/state/cluster_int.h"
 
@@ -98,6 +98,11 @@ static void self_changed(struct cluster *c, bool addresses)
 		cluster_dirty_all(c);
 }
 
+static bool meshes(const struct cluster *c)
+{
+	return c->bgpconfig && (c->bgpconfig->bgpconfig.node_mesh || c->bgpconfig->bgpconfig.reflectors);
+}
+
 /* The entry goes from object old to object new (either may be NULL): update indexes, mark what depends. */
 static void changed(struct cluster *c, struct node_entry *n, struct weft_object *old, struct weft_object *new)
 {
@@ -117,6 +122,8 @@ static void changed(struct cluster *c, struct node_entry *n, struct weft_object 
 	}
 	if (self)
 		self_changed(c, moved || !old || !new);
+	else if (meshes(c)) /* its addresses, AS number and labels make a peer */
+		dirty_mark(c, CLUSTER_DIRTY_BGP);
 }
 
 void nodes_put(struct cluster *c, const char *key, struct weft_object *obj)

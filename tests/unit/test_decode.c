@@ -106,9 +106,9 @@ static void valid_files_decode(void **state)
 	static const struct {
 		const char *name;
 		size_t objects;
-	} cases[] = {{"all.yaml", 7},        {"anchors.yaml", 1},  {"crlf-bom.yaml", 1},
-	             {"directives.yaml", 1}, {"foreign.yaml", 0},  {"tabs.json", 1},
-	             {"empty.yaml", 0},      {"comments.yaml", 0}, {"services.yaml", 11}};
+	} cases[] = {{"all.yaml", 7},       {"anchors.yaml", 1}, {"crlf-bom.yaml", 1}, {"directives.yaml", 1},
+	             {"foreign.yaml", 0},   {"tabs.json", 1},    {"empty.yaml", 0},    {"comments.yaml", 0},
+	             {"services.yaml", 11}, {"bgp.yaml", 6}};
 
 	(void)state;
 	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
