@@ -27,6 +27,8 @@ struct bird_parser {
 	unsigned code; /* of the last line; valid when count > 0 */
 	bool complete;
 	struct bird_reply reply;
+	bird_line_fn on_line; /* NULL = replies are kept whole */
+	void *ctx;
 };
 
 struct bird_parser *bird_parser_new(void)
@@ -45,6 +47,12 @@ void bird_parser_free(struct bird_parser *p)
 	weft_buf_free(&p->text);
 	free(p->lines);
 	free(p);
+}
+
+void bird_parser_stream(struct bird_parser *p, bird_line_fn fn, void *ctx)
+{
+	p->on_line = fn;
+	p->ctx = ctx;
 }
 
 static void forget_reply(struct bird_parser *p)
@@ -73,8 +81,21 @@ static size_t clean(char *text, size_t len)
 	return len;
 }
 
+static int hand_on(struct bird_parser *p, unsigned code, const char *text, size_t len, struct weft_err *err)
+{
+	struct bird_line line = {.code = code, .text = text, .len = len};
+
+	if (p->on_line(p->ctx, &line))
+		return 0;
+	return weft_err_set(err, ECANCELED, "the rest of BIRD's reply is not wanted");
+}
+
 static int add_line(struct bird_parser *p, unsigned code, char *text, size_t len, struct weft_err *err)
 {
+	if (p->on_line) {
+		p->count = 0;
+		weft_buf_truncate(&p->text, 0);
+	}
 	if (p->count == BIRD_REPLY_LINE_MAX)
 		return weft_err_set(err, EMSGSIZE, "BIRD's reply has more than %d lines",
 		                    BIRD_REPLY_LINE_MAX);
@@ -95,7 +116,7 @@ static int add_line(struct bird_parser *p, unsigned code, char *text, size_t len
 		return weft_err_set(err, ENOMEM, "no memory for BIRD's reply");
 	p->lines[p->count++] = (struct bird_line){.code = code, .len = len};
 	p->code = code;
-	return 0;
+	return p->on_line ? hand_on(p, code, text, len, err) : 0;
 }
 
 static void finish_reply(struct bird_parser *p)

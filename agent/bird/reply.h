@@ -43,6 +43,14 @@ struct bird_parser;
 
 /* NULL when out of memory. */
 struct bird_parser *bird_parser_new(void);
+
+/*
+ * Hand on every line as it comes and keep only the last one of a reply, which has then one line however long it
+ * was. False from fn: enough; bird_parser_feed() returns -ECANCELED.
+ */
+typedef bool (*bird_line_fn)(void *ctx, const struct bird_line *line);
+void bird_parser_stream(struct bird_parser *p, bird_line_fn fn, void *ctx);
+
 void bird_parser_free(struct bird_parser *p); /* NULL is fine */
 
 /*
