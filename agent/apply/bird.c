@@ -379,6 +379,11 @@ void bird_apply_protocols(struct bird_apply *b, bird_protocols_fn fn, void *ctx)
 	bird_ctl_command(b->ctl, "show protocols all", on_protocols, q);
 }
 
+void bird_apply_ask(struct bird_apply *b, const char *command, bird_reply_fn fn, void *ctx)
+{
+	bird_ctl_command(b->ctl, command, fn, ctx);
+}
+
 void bird_apply_status(const struct bird_apply *b, struct bird_apply_status *out)
 {
 	const struct bird_version *v = bird_ctl_version(b->ctl);

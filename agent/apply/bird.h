@@ -54,6 +54,9 @@ void bird_apply_want(struct bird_apply *b, const struct bgp_model *m);
 typedef void (*bird_protocols_fn)(void *ctx, const struct bird_protos *protos, const struct weft_err *err);
 void bird_apply_protocols(struct bird_apply *b, bird_protocols_fn fn, void *ctx);
 
+/* Ask BIRD anything: one line without the newline. fn as bird_ctl_command() says; -ECANCELED at the end. */
+void bird_apply_ask(struct bird_apply *b, const char *command, bird_reply_fn fn, void *ctx);
+
 enum bird_config_state {
 	BIRD_CONFIG_NONE,
 	BIRD_CONFIG_PENDING,

@@ -36,6 +36,7 @@ struct bird_channel {
 	bool has_routes; /* the counters below were given: the channel is up */
 	uint32_t imported;
 	uint32_t filtered;
+	bool has_filtered; /* BIRD keeps and counts what the input filter refuses (import keep filtered) */
 	uint32_t exported;
 	uint32_t preferred;
 	uint32_t import_limit; /* routes, 0 = none */

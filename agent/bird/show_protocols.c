@@ -153,6 +153,7 @@ static void read_routes(struct bird_channel *c, const char *value)
 		for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 			if (strncmp(value, counters[i].word, strlen(counters[i].word)) == 0)
 				*counters[i].to = (uint32_t)n;
+		c->has_filtered |= strncmp(value, " filtered", 9) == 0;
 		value = show_blanks(value + strcspn(value, ","));
 		if (!show_skip(&value, ","))
 			break;

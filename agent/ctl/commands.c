@@ -48,15 +48,33 @@ static const struct ctl_column route_columns[] = {
 
 static const struct ctl_column peer_columns[] = {
         {.header = "PEER", .path = "name", .shrink = 10},
-        {.header = "STATE", .path = "state", .state = true},
-        {.header = "ADDRESS", .path = "address"},
         {.header = "AS", .path = "asNumber", .right = true},
-        {.header = "SINCE", .path = "since"},
-        {.header = "IMPORTED", .path = "imported", .right = true},
-        {.header = "EXPORTED", .path = "exported", .right = true},
+        {.header = "ADDRESS", .path = "address"},
+        {.header = "DEV", .path = "interface", .optional = true},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "FOR", .path = "sinceSeconds", .format = ctl_fmt_duration, .right = true},
+        {.header = "ACCEPTED", .path = "families", .format = ctl_fmt_accepted, .right = true},
+        {.header = "FILTERED",
+         .path = "families",
+         .format = ctl_fmt_filtered,
+         .right = true,
+         .optional = true},
+        {.header = "ANNOUNCED", .path = "families", .format = ctl_fmt_announced, .right = true},
+        {.header = "BFD", .path = "bfd.state", .state = true},
+        {.header = "DRAIN", .path = "draining", .optional = true},
         {.header = "LAST ERROR", .path = "lastError", .shrink = 16, .optional = true},
         {.header = "REASON", .path = "reason", .shrink = 16, .optional = true},
         {.header = "DESCRIPTION", .path = "description", .shrink = 12, .optional = true},
+};
+
+static const struct ctl_option route_options[] = {
+        {"received", "PEER", "routes that BIRD has from this peer, with those it refused"},
+        {"advertised", "PEER", "routes that BIRD announces to this peer"},
+        {"limit", "N", "show at most N of them (default 1000)"},
+};
+
+static const struct ctl_option bird_options[] = {
+        {"write", NULL, "also commands that change something, until weftd or BIRD changes it back"},
 };
 
 static const struct ctl_column ipam_columns[] = {
@@ -129,7 +147,7 @@ const struct ctl_command ctl_commands[] = {
                 .name = "routes",
                 .args = "[CIDR|ADDRESS]",
                 .most = 1,
-                .brief = "kernel routes that weft wants, and their state",
+                .brief = "routes: of the kernel, or received from and announced to a peer",
                 .help = "Lists every route that weft wants in the kernel: table `main` forwards to pods and other\n"
                         "nodes, table 179 holds what BIRD advertises. STATE is one of\n"
                         "\n"
@@ -138,29 +156,78 @@ const struct ctl_command ctl_commands[] = {
                         "  not-ready   waits for a device or an address (REASON)\n"
                         "  conflict    somebody else's route has its place (OWNER); weft leaves that alone\n"
                         "\n"
-                        "With an argument, only routes that it is or lies in.",
+                        "With an argument, only routes that it is or lies in.\n"
+                        "\n"
+                        "With --received or --advertised, what BIRD has from a BGP peer or announces to it, with\n"
+                        "path, next hop and communities. STATE is then `best`, `accepted` (another one is better),\n"
+                        "`filtered` (with the reason) or `announced`. An argument selects: routes inside a CIDR, the\n"
+                        "best route to an ADDRESS.",
                 .examples = "  weftctl routes\n"
                             "  weftctl routes 10.244.1.17\n"
-                            "  weftctl routes -o json | jq '.[] | select(.state != \"installed\")'\n",
+                            "  weftctl routes -o json | jq '.[] | select(.state != \"installed\")'\n"
+                            "  weftctl routes --received tor1\n"
+                            "  weftctl routes --advertised tor1 10.244.0.0/16\n",
+                .options = route_options,
+                .option_count = WEFT_ARRAY_LEN(route_options),
+                .read_args = ctl_routes_args,
                 COLUMNS(route_columns),
                 .sort = {"table", "dst", "metric"},
                 .match = "dst",
                 .empty = "no routes: weft wants none, as long as there is no block (see `weftctl blocks`)",
+                .page = ctl_routes,
         },
         {
                 .name = "peers",
                 .args = "[NAME]",
                 .most = 1,
                 .brief = "BGP sessions of this node",
-                .help = "Lists the BGP sessions as BIRD reports them. NAME is a name or a shell pattern.\n"
-                        "`birdc show protocols all PROTOCOL` tells more; -o json has the protocol's name.",
+                .help = "Lists the BGP peers with what BIRD says of their sessions: state and for how long, routes of\n"
+                        "IPv4/IPv6 that were accepted, refused by the import filter (where BIRD keeps them) and\n"
+                        "announced, BFD, the last error; of one that has no session, the reason.\n"
+                        "\n"
+                        "With NAME all about one peer: timers, capabilities, filters in words, what is announced\n"
+                        "and how, graceful restart, the limit of routes. NAME may be a shell pattern: then the list.",
                 .examples =
                         "  weftctl peers\n"
+                        "  weftctl peers tor1\n"
+                        "  weftctl peers 'rack2-*'\n"
                         "  weftctl peers -o json | jq -r '.[] | \"\\(.name) \\(.protocol) \\(.state)\"'\n",
+                .read_args = ctl_peers_args,
                 COLUMNS(peer_columns),
                 .sort = {"name", "address"},
                 .match = "name",
                 .empty = "no peers: no BGPPeer selects this node",
+                .page = ctl_peers,
+        },
+        {
+                .name = "bird",
+                .args = "[--] COMMAND...",
+                .least = 1,
+                .most = CTL_ARGS_MAX,
+                .brief = "a command of BIRD's own, as birdc takes it",
+                .help = "Hands a command to BIRD and prints its answer as birdc does. weftd asks, so the permission\n"
+                        "for its socket is enough. BIRD refuses whatever would change something (8007 Access denied).\n"
+                        "\n"
+                        "With --write, these are passed on as well:\n"
+                        "\n"
+                        "  disable, enable, restart NAME   ends a session, begins it again: its routes go meanwhile\n"
+                        "  reload [in|out] NAME            routes are asked for and sent again, the session stays\n"
+                        "  refresh [in|out] NAME           the same by route refresh\n"
+                        "  configure [check|undo|...]      reads bird.conf again\n"
+                        "  debug NAME ..., echo ...        what BIRD logs\n"
+                        "\n"
+                        "A session that is disabled stays so until it is enabled or BIRD restarts.\n"
+                        "\n"
+                        "Exit status 1 when BIRD answers with an error (8xxx), 2 when it does not know the command\n"
+                        "(9xxx).",
+                .examples = "  weftctl bird show protocols\n"
+                            "  weftctl bird -- show route 10.244.1.0/26 all\n"
+                            "  weftctl bird --write restart peer_tor1\n",
+                .options = bird_options,
+                .option_count = WEFT_ARRAY_LEN(bird_options),
+                .read_args = ctl_bird_args,
+                .page = ctl_bird,
+                .verdict = ctl_bird_verdict,
         },
         {
                 .name = "ipam",

@@ -3,7 +3,7 @@
  * weftctl: asks the daemon one question and shows the answer.
  *
  * Flow: main.c reads the command line, client.c gets the reply, text.c makes every string in it safe for a
- * terminal, rows.c filters and sorts, then table.c, a page (status.c, service.c, trace.c) or format.c print
+ * terminal, rows.c filters and sorts, then table.c, a page (status.c, service.c, peers.c ...) or format.c print
  * it. commands.c is the one table of subcommands: a new one is an entry there (and a handler in the daemon).
  */
 #ifndef AGENT_CTL_CTL_H
@@ -138,6 +138,23 @@ void ctl_service(const cJSON *result, const struct ctl_style *style, struct weft
 int ctl_trace_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
 void ctl_trace(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 enum ctl_exit ctl_trace_verdict(const cJSON *result); /* CTL_FAILED unless it is delivered */
+
+/* --- peers.c --- */
+
+/* One number for each family, "3/2" for IPv4 and IPv6. */
+void ctl_fmt_accepted(const cJSON *value, struct weft_buf *out);
+void ctl_fmt_filtered(const cJSON *value, struct weft_buf *out);
+void ctl_fmt_announced(const cJSON *value, struct weft_buf *out);
+int ctl_peers_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_peers(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+
+/* --- bird.c: `bird`, `routes --received` and `--advertised` --- */
+
+int ctl_bird_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_bird(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+enum ctl_exit ctl_bird_verdict(const cJSON *result); /* by the class of the reply */
+int ctl_routes_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_routes(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 
 /* --- drain.c --- */
 

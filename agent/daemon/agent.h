@@ -36,6 +36,7 @@
 #include "agent/daemon/views_services.h"
 #include "agent/kernel/monitor.h"
 #include "agent/kernel/netlink.h"
+#include "agent/plan/bgp.h"
 #include "agent/plan/routes.h"
 #include "agent/plan/tunnels.h"
 #include "agent/plan/wanted.h"
@@ -130,6 +131,8 @@ void agent_wake(struct agent *a);
 
 /* reconcile.c */
 void agent_reconcile(struct agent *a);
+/* What BIRD is to do now. Free with bgp_model_free(). */
+void agent_bgp_model(struct agent *a, struct bgp_model *out);
 
 /* kernel.c: opening, following and repairing kernel state. */
 int agent_kernel_open(struct agent *a, struct weft_err *err);

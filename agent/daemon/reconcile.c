@@ -13,8 +13,6 @@
 #include "weft/log.h"
 #include "weft/marks.h"
 
-#include "agent/plan/bgp.h"
-
 #define FAREWELL_MS 1000
 
 static void plan_block(struct agent *a, const struct weft_prefix *cidr)
@@ -219,23 +217,29 @@ static void plan_tunnels(struct agent *a)
 		cluster_dirty_all(a->cluster);
 }
 
-static void plan_bgp(struct agent *a)
+void agent_bgp_model(struct agent *a, struct bgp_model *out)
 {
 	bool graceful = a->cfg.bird.restart_profile == WEFT_RESTART_GRACEFUL;
+	bool drained = draining_state(a->draining).stage != BGP_DRAIN_NONE;
 	struct bgp_params params = {.profile = graceful ? BGP_GRACEFUL : BGP_FAST,
 	                            .links = a->underlay,
 	                            .n_links = a->env.n_links};
-	bool drained = draining_state(a->draining).stage != BGP_DRAIN_NONE;
+
+	/* What is withdrawn from the node as a whole has left table 179: the filters need not know. */
+	params.drain = drained ? BGP_DRAIN_LAST_RESORT : BGP_DRAIN_NONE;
+	params.peer_drains = draining_peers(a->draining, &params.n_peer_drains);
+	bgp_plan(a->cluster, &params, out);
+}
+
+static void plan_bgp(struct agent *a)
+{
 	struct bird_apply_status s;
 	struct bgp_model model;
 
 	bird_apply_status(a->bird, &s);
 	if (!cluster_self(a->cluster) && s.config != BIRD_CONFIG_NONE)
 		return; /* it would end all sessions */
-	/* What is withdrawn from the node as a whole has left table 179: the filters need not know. */
-	params.drain = drained ? BGP_DRAIN_LAST_RESORT : BGP_DRAIN_NONE;
-	params.peer_drains = draining_peers(a->draining, &params.n_peer_drains);
-	bgp_plan(a->cluster, &params, &model);
+	agent_bgp_model(a, &model);
 	bird_apply_want(a->bird, &model);
 	bgp_model_free(&model);
 }

@@ -182,7 +182,7 @@ static cJSON *status_base(struct agent *a)
 struct question {
 	struct agent *a;
 	struct serve_request *req;
-	cJSON *root; /* status so far; NULL for peers */
+	cJSON *root; /* status so far */
 };
 
 static void add_bird(struct agent *a, cJSON *root, const struct bird_protos *protos)
@@ -229,56 +229,17 @@ static void peer_problem(cJSON *problems, const struct bgp_peer *p, const struct
 	}
 }
 
-static cJSON *peer_item(const struct bgp_peer *p, const struct bird_proto *bird)
+/* Every peer of this node beside what BIRD has. */
+static void add_peers(struct agent *a, const struct bird_protos *protos, cJSON *problems)
 {
-	cJSON *item = cJSON_CreateObject();
-	uint64_t imported = 0, exported = 0;
-
-	cJSON_AddStringToObject(item, "name", p->name);
-	view_addr(item, "address", &p->address);
-	if (p->as_number)
-		cJSON_AddNumberToObject(item, "asNumber", p->as_number);
-	if (p->description[0])
-		cJSON_AddStringToObject(item, "description", p->description);
-	if (p->reason[0]) {
-		cJSON_AddStringToObject(item, "state", "absent");
-		cJSON_AddStringToObject(item, "reason", p->reason);
-		return item;
-	}
-	cJSON_AddStringToObject(item, "protocol", p->protocol);
-	cJSON_AddStringToObject(item, "state",
-	                        !bird                ? "absent"
-	                        : bird->bgp_state[0] ? bird->bgp_state
-	                                             : bird->state);
-	if (!bird)
-		return item;
-	for (size_t i = 0; i < bird->channel_count; i++) {
-		imported += bird->channels[i].imported;
-		exported += bird->channels[i].exported;
-	}
-	cJSON_AddStringToObject(item, "since", bird->since);
-	cJSON_AddNumberToObject(item, "imported", (double)imported);
-	cJSON_AddNumberToObject(item, "exported", (double)exported);
-	if (bird->last_error[0])
-		cJSON_AddStringToObject(item, "lastError", bird->last_error);
-	return item;
-}
-
-/* Every BGPPeer of this node beside what BIRD has; list or problems may be NULL. */
-static void walk_peers(struct agent *a, const struct bird_protos *protos, cJSON *list, cJSON *problems)
-{
-	struct bgp_params params = {.links = a->underlay, .n_links = a->env.n_links};
 	struct bgp_model model;
 
-	bgp_plan(a->cluster, &params, &model);
+	agent_bgp_model(a, &model);
 	for (size_t i = 0; i < model.n_peers; i++) {
 		const struct bgp_peer *p = &model.peers[i];
-		const struct bird_proto *bird =
-		        protos && !p->reason[0] ? bird_protos_find(protos, p->protocol) : NULL;
-		if (list)
-			cJSON_AddItemToArray(list, peer_item(p, bird));
-		if (problems)
-			peer_problem(problems, p, bird);
+
+		peer_problem(problems, p,
+		             protos && !p->reason[0] ? bird_protos_find(protos, p->protocol) : NULL);
 	}
 	bgp_model_free(&model);
 }
@@ -286,18 +247,11 @@ static void walk_peers(struct agent *a, const struct bird_protos *protos, cJSON 
 static void on_protocols(void *ctx, const struct bird_protos *protos, const struct weft_err *err)
 {
 	struct question *q = ctx;
-	cJSON *list;
 
 	(void)err; /* its absence is part of the answer: bird.lastError */
-	if (q->root) {
-		add_bird(q->a, q->root, protos);
-		walk_peers(q->a, protos, NULL, cJSON_GetObjectItem(q->root, "problems"));
-		serve_reply(q->req, q->root);
-	} else {
-		list = cJSON_CreateArray();
-		walk_peers(q->a, protos, list, NULL);
-		serve_reply(q->req, list);
-	}
+	add_bird(q->a, q->root, protos);
+	add_peers(q->a, protos, cJSON_GetObjectItem(q->root, "problems"));
+	serve_reply(q->req, q->root);
 	free(q);
 }
 
@@ -319,13 +273,6 @@ int view_status(void *ctx, struct serve_request *req, const cJSON *args, cJSON *
 	(void)args;
 	(void)result;
 	return ask(ctx, req, status_base(ctx), err);
-}
-
-int view_peers(void *ctx, struct serve_request *req, const cJSON *args, cJSON **result, struct weft_err *err)
-{
-	(void)args;
-	(void)result;
-	return ask(ctx, req, NULL, err);
 }
 
 /* --- weft-cni --- */

@@ -249,11 +249,12 @@ static bool route_item(void *ctx, const struct fib_view *v)
 static int view_routes(void *ctx, struct serve_request *req, const cJSON *args, cJSON **result,
                        struct weft_err *err)
 {
-	struct list_walk l = {.a = ctx, .list = cJSON_CreateArray()};
+	const cJSON *inner = cJSON_GetObjectItemCaseSensitive(args, "args");
+	struct list_walk l = {.a = ctx};
 
-	(void)req;
-	(void)args;
-	(void)err;
+	if (cJSON_HasObjectItem(inner, "received") || cJSON_HasObjectItem(inner, "advertised"))
+		return view_bird_routes(ctx, req, inner, err);
+	l.list = cJSON_CreateArray();
 	fib_foreach(l.a->fib, route_item, &l);
 	*result = l.list;
 	return 0;
@@ -268,7 +269,8 @@ int agent_views_register(struct agent *a)
 	        {"status", "is this node's network healthy, and if not, why", view_status},
 	        {"nodes", "nodes of the cluster and how packets get to each", view_nodes},
 	        {"blocks", "address blocks, their nodes and how full they are", view_blocks},
-	        {"routes", "kernel routes that weft wants, and their state", view_routes},
+	        {"routes", "routes: of the kernel, or received from and announced to a peer", view_routes},
+	        {"bird", "a command of BIRD's own", view_bird},
 	        {"peers", "BGP sessions of this node", view_peers},
 	        {"ipam", "pod addresses of this node", view_ipam},
 	        {"claim", "weft-cni: make sure that a block has a free address", view_claim},
