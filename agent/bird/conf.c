@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "agent/bird/conf.h"
+#include "agent/bird/conf_int.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -36,69 +36,53 @@ int bird_conf_load(const char *dir, struct tmpl **out, struct weft_err *err)
 	return r < 0 ? weft_err_wrap(err, "the templates in %s", dir) : 0;
 }
 
-static void add_address(cJSON *to, const char *name, const struct weft_addr *a)
+static void add_class(cJSON *list, uint32_t metric)
 {
-	char text[WEFT_ADDR_STR];
+	cJSON *item = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(to, name, weft_addr_str(a, text));
+	cJSON_AddBoolToObject(item, "first", cJSON_GetArraySize(list) == 0);
+	cJSON_AddNumberToObject(item, "metric", metric);
+	cJSON_AddItemToArray(list, item);
 }
 
-static void add_ranges(cJSON *root, const char *name, const struct bgp_range *ranges, size_t n)
+/* Blocks of pods must lie in the pools besides; addresses of Services lie where the user puts them. */
+static void add_classes(cJSON *root, const struct bgp_model *m)
 {
-	cJSON *list = cJSON_AddArrayToObject(root, name);
+	cJSON *blocks = cJSON_AddArrayToObject(root, "blockMetrics");
+	cJSON *services = cJSON_AddArrayToObject(root, "serviceMetrics");
 
-	for (size_t i = 0; i < n; i++) {
-		char cidr[WEFT_PREFIX_STR];
-		cJSON *item = cJSON_CreateObject();
-
-		cJSON_AddStringToObject(item, "netType",
-		                        ranges[i].cidr.addr.family == AF_INET ? "NET_IP4" : "NET_IP6");
-		cJSON_AddStringToObject(item, "cidr", weft_prefix_str(&ranges[i].cidr, cidr));
-		cJSON_AddNumberToObject(item, "ge", ranges[i].ge);
-		cJSON_AddNumberToObject(item, "le", ranges[i].le);
-		cJSON_AddItemToArray(list, item);
-	}
-}
-
-static cJSON *peer_data(const struct bgp_peer *peer, const struct bgp_model *m,
-                        const struct bird_conf_params *params)
-{
-	cJSON *data = cJSON_CreateObject();
-	const char *secret = peer->password ? params->secret_path(params->ctx, peer) : NULL;
-
-	cJSON_AddStringToObject(data, "protocol", peer->protocol);
-	cJSON_AddStringToObject(data, "description", peer->description);
-	add_address(data, "local", &peer->local);
-	add_address(data, "address", &peer->address);
-	cJSON_AddNumberToObject(data, "port", peer->port);
-	cJSON_AddNumberToObject(data, "peerAs", peer->as_number);
-	cJSON_AddNumberToObject(data, "localAs", m->local_as);
-	cJSON_AddNumberToObject(data, "listenPort", m->listen_port);
-	cJSON_AddBoolToObject(data, "ipv4", weft_addr_is_set(&m->ip4));
-	cJSON_AddBoolToObject(data, "ipv6", weft_addr_is_set(&m->ip6));
-	if (secret)
-		cJSON_AddStringToObject(data, "secret", secret);
-	else
-		cJSON_AddBoolToObject(data, "secret", false);
-	return data;
+	for (size_t i = 0; i < m->n_classes; i++)
+		add_class(m->classes[i].type == WEFT_ADVERT_PODBLOCK ? blocks : services,
+		          m->classes[i].metric);
 }
 
 static cJSON *model_data(const struct bgp_model *m, const struct bird_conf_params *params)
 {
 	cJSON *root = cJSON_CreateObject();
 	cJSON *peers;
+	char text[WEFT_ADDR_STR];
+	bool bfd = false;
 
 	cJSON_AddStringToObject(root, "node", params->node);
 	cJSON_AddStringToObject(root, "custom", params->custom_dir);
-	add_address(root, "routerId", &m->router_id);
-	cJSON_AddBoolToObject(root, "fast", m->profile == BGP_FAST);
+	cJSON_AddStringToObject(root, "routerId", weft_addr_str(&m->router_id, text));
 	cJSON_AddBoolToObject(root, "graceful", m->profile == BGP_GRACEFUL);
-	add_ranges(root, "advertise", m->advertise, m->n_advertise);
-	add_ranges(root, "import", m->import, m->n_import);
+	conf_add_ranges(root, "pools4", m->advertise, m->n_advertise, AF_INET);
+	conf_add_ranges(root, "pools6", m->advertise, m->n_advertise, AF_INET6);
+	conf_add_ranges(root, "import4", m->import, m->n_import, AF_INET);
+	conf_add_ranges(root, "import6", m->import, m->n_import, AF_INET6);
+	add_classes(root, m);
 	peers = cJSON_AddArrayToObject(root, "peers");
-	for (size_t i = 0; i < m->n_peers; i++)
-		if (!m->peers[i].reason[0])
-			cJSON_AddItemToArray(peers, peer_data(&m->peers[i], m, params));
+	for (size_t i = 0; i < m->n_peers; i++) {
+		const struct bgp_peer *p = &m->peers[i];
+
+		if (p->reason[0])
+			continue;
+		bfd |= p->bfd;
+		cJSON_AddItemToArray(
+		        peers, conf_peer(p, m, p->password ? params->secret_path(params->ctx, p) : NULL));
+	}
+	cJSON_AddBoolToObject(root, "bfd", bfd);
 	return root;
 }
 

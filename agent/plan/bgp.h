@@ -78,6 +78,12 @@ struct bgp_export {
 	bool weight;         /* add the link-bandwidth community by krt_window */
 };
 
+/* What may be learnt from table 179: nothing but these metrics. */
+struct bgp_class {
+	uint32_t metric;
+	unsigned type; /* one WEFT_ADVERT_* */
+};
+
 /* cidr{ge,le} of BIRD: prefixes inside cidr with ge <= length <= le. */
 struct bgp_range {
 	struct weft_prefix cidr;
@@ -105,7 +111,9 @@ struct bgp_channel {
 };
 
 struct bgp_peer {
-	char protocol[BGP_PROTOCOL_NAME_MAX + 1]; /* peer_...: [a-z][a-z0-9_]*, unique in the model */
+	char protocol[BGP_PROTOCOL_NAME_MAX +
+	              1]; /* peer_..., mesh_..., mesh6_...: [a-z][a-z0-9_]*, at most 59
+	                                             bytes (filters: from_..., to_...), unique in the model */
 	const char *name; /* of the BGPPeer object; of the Node for a peer that BGPConfig makes */
 	enum bgp_origin origin;
 	char description[BGP_DESCRIPTION_MAX + 1]; /* printable ASCII without '"'; "" = none */
@@ -151,6 +159,8 @@ struct bgp_model {
 	struct weft_addr listen_address[2]; /* AF_UNSPEC = every address */
 	enum bgp_profile profile;
 	struct weft_addr ip4, ip6; /* ours; AF_UNSPEC = none, or our Node is unknown */
+	struct bgp_class *classes; /* by metric */
+	size_t n_classes;
 	struct bgp_peer *peers; /* those that select this node, by object name; then those BGPConfig makes */
 	size_t n_peers;
 	struct bgp_range *advertise; /* where our own blocks may lie; sorted, no duplicates */
