@@ -151,7 +151,13 @@ static struct sample *sample(struct sample *s)
 	*s = (struct sample){0};
 	weft_addr_parse("10.0.0.1", &s->m.router_id, NULL);
 	s->m.ip4 = s->peer.local = s->m.router_id;
-	s->m.local_as = 65001;
+	s->m.local_as = s->peer.local_as = 65001;
+	s->peer.hold_s = 9;
+	s->peer.keepalive_s = 3;
+	s->peer.connect_retry_s = 5;
+	s->peer.max_prefixes = 100;
+	s->peer.restart = WEFT_GR_AWARE;
+	s->peer.channels[0].on = true;
 	s->m.listen_port = 1790;
 	strcpy(s->peer.protocol, "peer_tor1");
 	s->peer.name = "tor1";
@@ -286,7 +292,7 @@ static void a_failing_disk_is_tried_again(void **state)
 	snprintf(away, sizeof(away), "%s.away", bed->dir);
 	assert_int_equal(rename(bed->dir, away), 0);
 	sample(&s);
-	s.m.local_as = 65005;
+	s.m.local_as = s.peer.local_as = 65005;
 	bird_apply_want(bed->apply, &s.m);
 	wait_for(bed, BIRD_CONFIG_REFUSED, true);
 	assert_int_equal(rename(away, bed->dir), 0);
@@ -309,7 +315,7 @@ static void a_killed_check_is_tried_again(void **state)
 	snprintf(busy, sizeof(busy), "%s.busy", bed->check);
 	assert_int_equal(weft_file_create(busy, "", 0, 0644, NULL), 0);
 	sample(&s);
-	s.m.local_as = 65006;
+	s.m.local_as = s.peer.local_as = 65006;
 	bird_apply_want(bed->apply, &s.m);
 	wait_for(bed, BIRD_CONFIG_REFUSED, true);
 	assert_int_equal(unlink(busy), 0);
@@ -332,7 +338,7 @@ static void a_refused_text_leaves_the_former_one(void **state)
 	snprintf(path, sizeof(path), "%s/custom/broken.conf", bed->dir);
 	assert_int_equal(weft_file_create(path, "protocol nonsense;\n", 19, 0644, NULL), 0);
 	sample(&s);
-	s.m.local_as = 65002;
+	s.m.local_as = s.peer.local_as = 65002;
 	bird_apply_want(bed->apply, &s.m);
 	wait_for(bed, BIRD_CONFIG_REFUSED, true);
 	bird_apply_status(bed->apply, &status);
@@ -340,7 +346,7 @@ static void a_refused_text_leaves_the_former_one(void **state)
 	after = read_text(bed->conf);
 	assert_string_equal(before, after);
 	unlink(path);
-	s.m.local_as = 65003;
+	s.m.local_as = s.peer.local_as = 65003;
 	bird_apply_want(bed->apply, &s.m);
 	wait_for(bed, BIRD_CONFIG_LOADED, true);
 }

@@ -208,7 +208,7 @@ static const struct {
         {"10.1.1.1", NULL, NULL, 65000, "its address 10.1.1.1 is our own"},
         {"fd01::fe", NULL, NULL, 65000, "its address fd01::fe is IPv6 and our Node has no IPv6 InternalIP"},
         {"224.0.0.5", NULL, NULL, 65000, "224.0.0.5 is not a unicast address that a peer can have here"},
-        {"fe80::1", NULL, NULL, 65000, "fe80::1 is not a unicast address that a peer can have here"},
+        {"fe80::1", NULL, NULL, 65000, "its address fe80::1 is link-local: it needs an interface"},
         {"10.1.1.254", "none", "k", 65000,
          "its password's Secret none does not exist in namespace kube-system"},
         {"10.1.1.254", "good", "K", 65000, "the Secret good has no key \"K\""},
