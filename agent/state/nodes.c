@@ -98,9 +98,22 @@ static void self_changed(struct cluster *c, bool addresses)
 		cluster_dirty_all(c);
 }
 
-static bool meshes(const struct cluster *c)
+static bool reflects(const struct weft_bgpconfig *cfg, const struct weft_object *obj)
 {
-	return c->bgpconfig && (c->bgpconfig->bgpconfig.node_mesh || c->bgpconfig->bgpconfig.reflectors);
+	return cfg->reflectors &&
+	       weft_selector_matches(&cfg->reflector_selector, obj->meta.labels, obj->meta.n_labels);
+}
+
+/* Has a node of the mesh changed in what a session with it is made of? Nodes are written every few seconds. */
+static bool mesh_changed(const struct cluster *c, const struct weft_object *old,
+                         const struct weft_object *new, bool moved)
+{
+	const struct weft_bgpconfig *cfg = c->bgpconfig ? &c->bgpconfig->bgpconfig : NULL;
+
+	if (!cfg || (!cfg->node_mesh && !cfg->reflectors))
+		return false;
+	return moved || !old || !new || old->node.as_number != new->node.as_number ||
+	       reflects(cfg, old) != reflects(cfg, new);
 }
 
 /* The entry goes from object old to object new (either may be NULL): update indexes, mark what depends. */
@@ -122,7 +135,7 @@ static void changed(struct cluster *c, struct node_entry *n, struct weft_object 
 	}
 	if (self)
 		self_changed(c, moved || !old || !new);
-	else if (meshes(c)) /* its addresses, AS number and labels make a peer */
+	else if (mesh_changed(c, old, new, moved))
 		dirty_mark(c, CLUSTER_DIRTY_BGP);
 }
 

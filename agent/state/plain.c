@@ -36,6 +36,8 @@ void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct w
 	}
 	if (kind != WEFT_NAMESPACE)
 		dirty_mark(c, CLUSTER_DIRTY_SERVICES);
+	if (kind == WEFT_BGPADVERTISEMENT)
+		dirty_mark(c, CLUSTER_DIRTY_BGP);
 }
 
 const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key)
