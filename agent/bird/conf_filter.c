@@ -66,11 +66,11 @@ static void add_actions(cJSON *to, const struct bgp_peer *p, bool local_pref, ui
 	cJSON_AddNumberToObject(to, "localAs", p->local_as);
 }
 
-enum term { IS_ANY, IS_POLICY, IS_NET, IS_COMMUNITY, IS_PATH, TERMS };
+enum term { IS_ANY, IS_NET, IS_COMMUNITY, IS_PATH, TERMS };
 
 static cJSON *add_term(cJSON *list, enum term kind)
 {
-	static const char *const kinds[TERMS] = {"isAny", "isPolicy", "isNet", "isCommunity", "isPath"};
+	static const char *const kinds[TERMS] = {"isAny", "isNet", "isCommunity", "isPath"};
 	cJSON *term = cJSON_CreateObject();
 
 	cJSON_AddBoolToObject(term, "first", cJSON_GetArraySize(list) == 0);
@@ -93,15 +93,12 @@ static void add_nets(cJSON *term, const struct bgp_rule *r)
 	cJSON_AddBoolToObject(term, "both", has4 && has6);
 }
 
-/* What comes in is judged by prefixes: those of the rule, or else those of the built-in policy. */
-static void add_terms(cJSON *rule, const struct bgp_rule *r, bool import)
+static void add_terms(cJSON *rule, const struct bgp_rule *r)
 {
 	cJSON *terms = cJSON_AddArrayToObject(rule, "terms");
 
 	if (r->n_prefixes)
 		add_nets(add_term(terms, IS_NET), r);
-	else if (import)
-		add_term(terms, IS_POLICY);
 	if (r->n_communities)
 		add_communities(add_term(terms, IS_COMMUNITY), r->communities, r->n_communities);
 	if (r->n_as_path) {
@@ -124,7 +121,7 @@ static void add_rules(cJSON *to, const char *name, const struct bgp_peer *p, boo
 		cJSON *item = cJSON_CreateObject();
 
 		cJSON_AddNumberToObject(item, "number", (double)i + 1);
-		add_terms(item, &v[i], import);
+		add_terms(item, &v[i]);
 		cJSON_AddBoolToObject(item, "reject", v[i].reject);
 		add_communities(item, v[i].add_communities, v[i].n_add_communities);
 		add_actions(item, p, v[i].has_local_pref && (import || p->ibgp), v[i].local_pref,

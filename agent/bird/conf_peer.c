@@ -37,6 +37,7 @@ static void add_session(cJSON *data, const struct bgp_peer *p, const struct bgp_
 	add_address(data, "local", &p->local);
 	add_address(data, "address", &p->address);
 	add_text(data, "interface", p->interface);
+	add_address(data, "routerId", &m->router_id);
 	cJSON_AddNumberToObject(data, "port", p->port);
 	cJSON_AddNumberToObject(data, "listenPort", m->listen_port);
 	cJSON_AddBoolToObject(data, "strictBind", weft_addr_is_set(&m->listen_address[v6]));

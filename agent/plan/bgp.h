@@ -111,9 +111,9 @@ struct bgp_channel {
 };
 
 struct bgp_peer {
-	char protocol[BGP_PROTOCOL_NAME_MAX +
-	              1]; /* peer_..., mesh_..., mesh6_...: [a-z][a-z0-9_]*, at most 59
-	                                             bytes (filters: from_..., to_...), unique in the model */
+	/* peer_..., mesh_..., mesh6_...: [a-z][a-z0-9_]*, unique in the model, at most 59 bytes: its filters are
+	 * called from_... and to_.... */
+	char protocol[BGP_PROTOCOL_NAME_MAX + 1];
 	const char *name; /* of the BGPPeer object; of the Node for a peer that BGPConfig makes */
 	enum bgp_origin origin;
 	char description[BGP_DESCRIPTION_MAX + 1]; /* printable ASCII without '"'; "" = none */
@@ -185,5 +185,17 @@ void bgp_fingerprint(const struct bgp_model *m, const uint8_t key[32], uint8_t o
 
 /* The same in every field, hence the same text. */
 bool bgp_model_equal(const struct bgp_model *a, const struct bgp_model *b);
+
+/* What a session goes through when BIRD is given another model. */
+enum bgp_change { BGP_SESSION_ADDED, BGP_SESSION_REMOVED, BGP_SESSION_SOFT, BGP_SESSION_RESTARTS };
+
+/*
+ * Called for each session that does not stay as it is: of `after` in its order, then those removed. `field` is
+ * what makes it restart, as BGPPeer or BGPConfig calls it; NULL for the other changes.
+ */
+typedef void (*bgp_change_fn)(void *ctx, const struct bgp_peer *peer, enum bgp_change change,
+                              const char *field);
+void bgp_model_restarts(const struct bgp_model *before, const struct bgp_model *after, bgp_change_fn fn,
+                        void *ctx);
 
 #endif

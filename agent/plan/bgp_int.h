@@ -56,4 +56,8 @@ void bgp_exports_free(struct bgp_export *exports, size_t n);
 void bgp_add_range(struct bgp_range **v, size_t *n, const struct weft_prefix *cidr, uint8_t ge, uint8_t le);
 void bgp_plan_ranges(struct bgp_build *b);
 
+/* bgp_same.c: the same in every field; the shared lists of prefixes are the same. */
+bool bgp_peer_same(const struct bgp_peer *a, const struct bgp_peer *b);
+bool bgp_ranges_same(const struct bgp_model *a, const struct bgp_model *b);
+
 #endif

@@ -149,10 +149,10 @@ static void set_channels(const struct bgp_build *b, const struct weft_bgppeer *s
 	const struct weft_addr *ours[] = {&b->m->ip4, &b->m->ip6};
 	bool given = spec->families[0] || spec->families[1];
 	bool v6 = p->address.family == AF_INET6;
-	bool interface_alone = spec->interface && !weft_addr_is_set(&spec->address) && !spec->default_gateway;
+	bool discovered = !weft_addr_is_set(&spec->address);
 
 	for (int f = 0; f < 2; f++) {
-		bool wanted = given ? spec->families[f] : interface_alone || f == v6;
+		bool wanted = given ? spec->families[f] : discovered || f == v6;
 
 		/* IPv6 prefixes over an IPv4 session need a next hop that such a link may not have. */
 		p->channels[f].on = wanted && (given || weft_addr_is_set(ours[f]));

@@ -129,6 +129,36 @@ static void feed_peer(crypto_generichash_state *s, const struct bgp_peer *p)
 	feed_routing(s, p);
 }
 
+bool bgp_peer_same(const struct bgp_peer *a, const struct bgp_peer *b)
+{
+	const struct bgp_peer *const both[] = {a, b};
+	uint8_t digest[2][BGP_FINGERPRINT];
+
+	for (int i = 0; i < 2; i++) {
+		crypto_generichash_state s;
+
+		crypto_generichash_init(&s, NULL, 0, BGP_FINGERPRINT);
+		feed_peer(&s, both[i]);
+		crypto_generichash_final(&s, digest[i], BGP_FINGERPRINT);
+		sodium_memzero(&s, sizeof(s));
+	}
+	return !memcmp(digest[0], digest[1], BGP_FINGERPRINT);
+}
+
+static bool same_ranges(const struct bgp_range *a, size_t n, const struct bgp_range *b, size_t m)
+{
+	for (size_t i = 0; i < n && n == m; i++)
+		if (weft_prefix_cmp(&a[i].cidr, &b[i].cidr) || a[i].ge != b[i].ge || a[i].le != b[i].le)
+			return false;
+	return n == m;
+}
+
+bool bgp_ranges_same(const struct bgp_model *a, const struct bgp_model *b)
+{
+	return same_ranges(a->advertise, a->n_advertise, b->advertise, b->n_advertise) &&
+	       same_ranges(a->import, a->n_import, b->import, b->n_import);
+}
+
 static void feed_ourselves(crypto_generichash_state *s, const struct bgp_model *m)
 {
 	FEED(s, m->router_id);

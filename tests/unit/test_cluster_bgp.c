@@ -69,9 +69,19 @@ static void with_a_mesh_every_node_is_a_peer(void **state)
 
 		config->bgpconfig.node_mesh = !reflectors;
 		config->bgpconfig.reflectors = reflectors;
+		require(&config->bgpconfig.reflector_selector, "rr", "1");
 		put(c, config);
 		drain(c);
 		put(c, labelled(node("b", "10.1.1.2", NULL), "rr", "1"));
+		DIRTY(c, reflectors ? "bgp" : "");
+		/* What a heartbeat or somebody else's controller writes is none of BGP's business. */
+		put(c, labelled(labelled(node("b", "10.1.1.2", NULL), "rr", "1"), "zone", "2"));
+		DIRTY(c, "");
+		put(c, labelled(cordoned("b", "10.1.1.2"), "rr", "1"));
+		DIRTY(c, "");
+		struct weft_object *b = labelled(node("b", "10.1.1.2", NULL), "rr", "1");
+		b->node.as_number = 65009;
+		put(c, b);
 		DIRTY(c, "bgp");
 		put(c, node("c", "10.1.1.3", NULL));
 		DIRTY(c, "node c, bgp");
