@@ -217,6 +217,11 @@ void lb_ready(struct lb *lb)
 
 /* --- answers --- */
 
+void lb_counts(const struct lb *lb, size_t out[LB_STATES])
+{
+	memcpy(out, lb->count, sizeof(lb->count));
+}
+
 static void fill(const struct lb_svc *s, struct lb_service *out)
 {
 	*out = (struct lb_service){.key = s->key, .state = s->state, .reason = s->reason};

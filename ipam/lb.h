@@ -71,6 +71,10 @@ bool lb_next(struct lb *lb, struct lb_service *out);
 /* What is decided for one Service; false: unknown. */
 bool lb_get(const struct lb *lb, const char *key, struct lb_service *out);
 
+/* How many Services are in each state; counted as they change. */
+#define LB_STATES 4
+void lb_counts(const struct lb *lb, size_t out[LB_STATES]);
+
 struct lb_pool {
 	const char *name;
 	uint64_t capacity; /* saturates */

@@ -84,6 +84,8 @@ void lb_answer(struct lb *lb, struct lb_svc *s, enum lb_state state, const char 
 	snprintf(all, sizeof(all), "%d %s %s %s %s", (int)state, weft_addr_str(&s->held[LB_V4], ip[LB_V4]),
 	         weft_addr_str(&s->held[LB_V6], ip[LB_V6]), reason, message);
 	hash = lb_hash(&lb->hash, all, strlen(all));
+	lb->count[s->state]--;
+	lb->count[state]++;
 	s->state = state;
 	s->reason = reason;
 	free(s->message);

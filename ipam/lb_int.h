@@ -161,6 +161,7 @@ struct lb {
 	struct lb_space **by_name, **by_rank;
 	size_t n_spaces;
 
+	size_t count[LB_STATES];
 	struct lb_svc *dirty, *waiting, *telling, *clashes;
 	struct weft_addr *changed; /* addresses that changed hands, for those who wait */
 	size_t n_changed, cap_changed;

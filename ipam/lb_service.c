@@ -166,6 +166,7 @@ struct lb_svc *lb_svc_need(struct lb *lb, const char *key)
 	s->ns = ns_need(lb, ns);
 	DL_APPEND2(s->ns->services, s, ns_prev, ns_next);
 	LB_ADD(lb, lb->services, s->key, strlen(s->key), s);
+	lb->count[s->state]++;
 	return s;
 }
 
@@ -184,6 +185,7 @@ void lb_svc_drop(struct lb *lb, struct lb_svc *s)
 	empty(lb, s);
 	DL_DELETE2(s->ns->services, s, ns_prev, ns_next);
 	ns_drop_if_unused(lb, s->ns);
+	lb->count[s->state]--;
 	HASH_DEL(lb->services, s);
 	free(s->message);
 	free(s->key);

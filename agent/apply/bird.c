@@ -45,6 +45,7 @@ struct bird_apply {
 
 	enum step step;
 	bool loaded; /* the BIRD that is there now has read `current` */
+	uint64_t loads, refusals;
 	char error[WEFT_ERR_TEXT], down[WEFT_ERR_TEXT];
 	uv_timer_t poll, stale, again;
 	int closing;
@@ -66,6 +67,7 @@ static void refuse(struct bird_apply *b, const char *text, const char *why)
 {
 	char said[WEFT_ERR_TEXT];
 
+	b->refusals++;
 	snprintf(said, sizeof(said), "%s", b->error);
 	set_text(&b->refused, strdup(text));
 	snprintf(b->error, sizeof(b->error), "%s", why);
@@ -170,6 +172,7 @@ static void start_check(struct bird_apply *b)
 
 static void loaded(struct bird_apply *b)
 {
+	b->loads++;
 	b->step = IDLE;
 	b->loaded = true;
 	b->error[0] = '\0';
@@ -389,6 +392,8 @@ void bird_apply_status(const struct bird_apply *b, struct bird_apply_status *out
 	const struct bird_version *v = bird_ctl_version(b->ctl);
 
 	out->up = v != NULL;
+	out->loads = b->loads;
+	out->refusals = b->refusals;
 	out->version = v ? v->text : "";
 	out->error = b->error[0] ? b->error : v ? "" : b->down;
 	if (b->refused)

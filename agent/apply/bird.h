@@ -69,7 +69,8 @@ struct bird_apply_status {
 	bool up;
 	const char *version; /* "" when not up */
 	enum bird_config_state config;
-	const char *error; /* "" = none: what was refused, or why BIRD can't be reached */
+	const char *error;        /* "" = none: what was refused, or why BIRD can't be reached */
+	uint64_t loads, refusals; /* since the start */
 };
 
 void bird_apply_status(const struct bird_apply *b, struct bird_apply_status *out);

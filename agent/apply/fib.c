@@ -245,6 +245,9 @@ int fib_want(struct fib *f, const struct weft_route *route, struct weft_err *err
 		return weft_err_errno(err, ENOMEM, "a route");
 	if (e->wanted && weft_route_equal(&e->want, &r))
 		return 0;
+	if (e->wanted)
+		f->wanted[fib_kind_of(&e->want)]--;
+	f->wanted[fib_kind_of(&r)]++;
 	e->wanted = true;
 	e->want = r;
 	e->stale = false;
@@ -260,6 +263,7 @@ void fib_unwant(struct fib *f, const struct weft_route_key *key)
 
 	if (!e || !e->wanted)
 		return;
+	f->wanted[fib_kind_of(&e->want)]--;
 	e->wanted = false;
 	fib_clear_fault(e);
 	fib_settle(f, e);
@@ -299,6 +303,8 @@ void fib_set_running(struct fib *f, struct fib_entry *e, const struct route_info
 	e->run_oif = info->oif;
 	e->running = true;
 	e->altered = !ours || info->foreign_attributes;
+	if (e->wanted && e->place == FIB_IDLE && (e->altered || !weft_route_equal(&e->run, &e->want)))
+		f->repairs++;
 	if (e->wanted)
 		return;
 	e->kept = is_pod_device(e->run.dev);
@@ -337,6 +343,7 @@ static void route_vanished(struct fib *f, const struct route_info *info)
 	if (!e)
 		return;
 	if (info->route.protocol == WEFT_RTPROT || (e->running && e->altered)) {
+		f->repairs += e->wanted && e->running && e->place == FIB_IDLE;
 		e->running = false;
 		e->altered = false;
 	} else {
@@ -465,7 +472,7 @@ const char *fib_state_name(enum fib_state state)
 }
 
 /* An unwanted route is shown until it is gone; weft-cni's are not ours to show. */
-static enum fib_state state_of(const struct fib_entry *e)
+enum fib_state fib_entry_state(const struct fib_entry *e)
 {
 	if (!e->wanted)
 		return e->place == FIB_IDLE ? FIB_STALE : FIB_PENDING;
@@ -480,7 +487,7 @@ bool fib_state_of(const struct fib *f, const struct weft_route_key *key, enum fi
 
 	if (!e || (!e->wanted && !e->running))
 		return false;
-	*state = state_of(e);
+	*state = fib_entry_state(e);
 	return true;
 }
 
@@ -489,7 +496,7 @@ static bool any_pending(const struct fib_entry *list)
 	const struct fib_entry *e;
 
 	DL_FOREACH (list, e)
-		if (state_of(e) == FIB_PENDING)
+		if (fib_entry_state(e) == FIB_PENDING)
 			return true;
 	return false;
 }
@@ -505,7 +512,7 @@ void fib_foreach(const struct fib *f, fib_view_fn fn, void *ctx)
 
 	HASH_ITER (hh, f->entries, e, tmp) {
 		struct fib_view view = {.route = e->wanted ? &e->want : &e->run,
-		                        .state = state_of(e),
+		                        .state = fib_entry_state(e),
 		                        .text = e->fault ? e->fault->text : ""};
 
 		if (!e->kept && !fn(ctx, &view))
@@ -520,7 +527,7 @@ struct fib_stats fib_stats(const struct fib *f)
 
 	HASH_ITER (hh, f->entries, e, tmp) {
 		if (!e->kept)
-			s.count[state_of(e)]++;
+			s.count[fib_entry_state(e)]++;
 	}
 	return s;
 }

@@ -95,6 +95,28 @@ struct fib_stats {
 };
 struct fib_stats fib_stats(const struct fib *f);
 
+/* What a route is for. */
+enum fib_kind {
+	FIB_POD,      /* to a pod of this node */
+	FIB_DIRECT,   /* to another node's block, by the link */
+	FIB_TUNNEL,   /* by a tunnel */
+	FIB_FALLBACK, /* by a tunnel, when the fabric has no route */
+	FIB_BLOCK,    /* blackhole of an own block */
+	FIB_LOCAL,    /* to a Service's address */
+	FIB_ADVERT,   /* announced by BIRD */
+	FIB_KINDS
+};
+
+/* Counts for metrics: of what is wanted. Costs the routes that are not as wanted, unlike fib_stats(). */
+struct fib_tally {
+	size_t count[FIB_KINDS][FIB_STALE]; /* by state */
+	uint64_t writes, resyncs;
+	uint64_t repairs; /* routes as wanted that others removed or altered */
+};
+struct fib_tally fib_tally(const struct fib *f);
+const char *fib_kind_name(enum fib_kind kind);  /* "pod", "direct", ... */
+const char *fib_kind_table(enum fib_kind kind); /* "main", "local", "179" */
+
 /* `weftd cleanup`: remove every route of ours from the three tables, pods' too. Counts them into *removed
  * (may be NULL). */
 int fib_cleanup(struct netlink *nl, size_t *removed, struct weft_err *err);

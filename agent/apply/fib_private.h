@@ -65,7 +65,8 @@ struct fib {
 	uint64_t next_retry;   /* lower bound of retry_at over `faulty` */
 	struct netlink_batch *batch;
 	struct nl_msg *msg;
-	uint64_t writes, resyncs;
+	uint64_t writes, resyncs, repairs;
+	size_t wanted[FIB_KINDS];
 };
 
 bool fib_our_table(uint32_t table);
@@ -90,5 +91,9 @@ void fib_set_theirs(struct fib_entry *e, const struct weft_route *route); /* NUL
 void fib_name_device(const struct fib *f, struct route_info *info);
 
 void fib_clear_fault(struct fib_entry *e);
+
+/* fib_tally.c */
+enum fib_kind fib_kind_of(const struct weft_route *r);
+enum fib_state fib_entry_state(const struct fib_entry *e);
 
 #endif

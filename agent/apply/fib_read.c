@@ -105,6 +105,7 @@ static void conclude(struct fib *f)
 
 	HASH_ITER (hh, f->entries, e, tmp) {
 		if (!e->seen) {
+			f->repairs += e->wanted && e->running && e->place == FIB_IDLE;
 			e->running = false;
 			e->altered = false;
 		}

@@ -8,6 +8,7 @@
 #include <utlist.h>
 
 #include "agent/apply/ipvs_private.h"
+#include "weft/cleanup.h"
 
 static unsigned hash_of(const struct ipvs *i, const struct svc_virtual_key *key)
 {
@@ -399,6 +400,26 @@ enum ipvs_state ipvs_state_of(const struct ipvs *i, const struct svc_virtual_key
 bool ipvs_installed(const struct ipvs *i, const struct svc_virtual_key *key)
 {
 	return state_of(i, ipvs_find(i, key)) == IPVS_INSTALLED;
+}
+
+struct ipvs_tally ipvs_tally(const struct ipvs *i)
+{
+	static const enum ipvs_place unsettled[] = {IPVS_GROW, IPVS_SHRINK, IPVS_FAULTY};
+	struct ipvs_tally t = {
+	        .dests = i->wanted_dests, .writes = i->writes, .resyncs = i->resyncs, .repairs = i->repairs};
+	const struct ipvs_entry *e;
+
+	if (!i->family) {
+		t.count[IPVS_NOT_READY] = i->wanted;
+		return t;
+	}
+	t.count[IPVS_INSTALLED] = i->wanted;
+	for (size_t k = 0; k < WEFT_ARRAY_LEN(unsettled); k++)
+		DL_FOREACH (i->list[unsettled[k]], e) {
+			t.count[IPVS_INSTALLED] -= e->wanted;
+			t.count[state_of(i, e)] += e->wanted;
+		}
+	return t;
 }
 
 struct ipvs_stats ipvs_stats(const struct ipvs *i)

@@ -108,6 +108,14 @@ struct ipvs_stats {
 };
 struct ipvs_stats ipvs_stats(const struct ipvs *i);
 
+/* The same for metrics: of what is wanted; costs the services that are not as wanted. */
+struct ipvs_tally {
+	size_t count[IPVS_STALE], dests;
+	uint64_t writes, resyncs;
+	uint64_t repairs; /* services as wanted that others removed or altered, as readings found them */
+};
+struct ipvs_tally ipvs_tally(const struct ipvs *i);
+
 /* `weftd cleanup`: remove the services that owns() calls ours. */
 int ipvs_cleanup(ipvs_owns_fn owns, void *ctx, size_t *removed, struct weft_err *err);
 

@@ -85,7 +85,7 @@ struct ipvs {
 	size_t wanted, wanted_dests;
 	struct netlink_batch *batch;
 	struct nl_msg *msg;
-	uint64_t writes, resyncs;
+	uint64_t writes, resyncs, repairs;
 };
 
 struct ipvs_entry *ipvs_find(const struct ipvs *i, const struct svc_virtual_key *key);

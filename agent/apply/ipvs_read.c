@@ -212,9 +212,12 @@ static void conclude(struct ipvs *i)
 	struct ipvs_entry *e, *tmp;
 
 	HASH_ITER (hh, i->entries, e, tmp) {
+		bool right = e->wanted && e->place == IPVS_IDLE;
+
 		if (!e->seen)
 			ipvs_set_absent(e);
 		ipvs_settle(i, e);
+		i->repairs += right && e->place != IPVS_IDLE;
 	}
 }
 

@@ -242,6 +242,8 @@ static int read_back(struct nft *n, struct weft_err *err)
 	bool understood;
 	int rc;
 
+	bool clean = n->loaded && !must_replace(n) && !nft_elements_maybe_dirty(&n->els);
+
 	n->stats.readbacks += n->loaded;
 	rc = nft_list_table(false, &listing, err);
 	if (rc)
@@ -253,6 +255,7 @@ static int read_back(struct nft *n, struct weft_err *err)
 	n->altered = !understood || !same(&d, &n->made.listing);
 	n->loaded = true;
 	n->suspicious = false;
+	n->stats.repairs += clean && (must_replace(n) || nft_elements_maybe_dirty(&n->els));
 	return 0;
 }
 
@@ -301,6 +304,7 @@ int nft_apply(struct nft *n, uint64_t now, struct weft_err *err)
 	}
 	delay = n->failures < 6 ? (uint64_t)RETRY_MIN_MS << n->failures : RETRY_MAX_MS;
 	n->failures++;
+	n->stats.failures++;
 	n->not_before = now + (delay < RETRY_MAX_MS ? delay : RETRY_MAX_MS);
 	return rc;
 }
@@ -333,10 +337,8 @@ struct nft_stats nft_stats(const struct nft *n)
 {
 	struct nft_stats s = n->stats;
 
-	for (const struct nft_element *p = n->els.all; p; p = p->hh.next) {
-		s.peers += p->owners && p->e.set == NFT_SET_PEER;
-		s.elements += p->owners && p->e.set != NFT_SET_PEER;
-	}
+	s.peers = n->els.peers;
+	s.elements = n->els.wanted;
 	return s;
 }
 

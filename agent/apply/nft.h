@@ -81,7 +81,8 @@ int nft_fd(const struct nft *n);
 void nft_on_readable(struct nft *n);
 
 struct nft_stats {
-	uint64_t replacements, element_updates, readbacks;
+	uint64_t replacements, element_updates, readbacks, failures;
+	uint64_t repairs;       /* readings that found somebody else's changes */
 	size_t peers, elements; /* wanted; elements without peers */
 };
 struct nft_stats nft_stats(const struct nft *n);

@@ -133,6 +133,14 @@ void nft_element_place(struct nft_elements *els, struct nft_element *p)
 		drop(els, p);
 }
 
+static void count(struct nft_elements *els, const struct nft_element *p, int by)
+{
+	if (p->e.set == NFT_SET_PEER)
+		els->peers += (size_t)by;
+	else
+		els->wanted += (size_t)by;
+}
+
 /* After its owners, its presence or its mark changed. */
 static void changed(struct nft_elements *els, struct nft_element *p)
 {
@@ -149,7 +157,8 @@ void nft_elements_want(struct nft_elements *els, const struct svc_element *e)
 	if (!valid(e))
 		return;
 	p = get(els, e);
-	p->owners++;
+	if (!p->owners++)
+		count(els, p, 1);
 	p->stale = false;
 	p->e.mark = nft_kinds[e->set].fields & NFT_MARK ? e->mark : 0;
 	changed(els, p);
@@ -161,7 +170,8 @@ void nft_elements_unwant(struct nft_elements *els, const struct svc_element *e)
 
 	if (!p || !p->owners)
 		return;
-	p->owners--;
+	if (!--p->owners)
+		count(els, p, -1);
 	changed(els, p);
 }
 

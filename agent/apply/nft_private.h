@@ -80,7 +80,8 @@ struct nft_elements {
 	struct nft_element *dirty; /* list, in the order of the changes */
 	struct nft_group *groups;  /* hash */
 	struct nft_group *unsorted;
-	bool services; /* the sets of Services are wanted */
+	size_t peers, wanted; /* with owners: tunnel peers, all others */
+	bool services;        /* the sets of Services are wanted */
 	bool swept;
 	unsigned char key[crypto_shorthash_KEYBYTES];
 };

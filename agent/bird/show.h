@@ -25,6 +25,17 @@
 
 /* show protocols [all] */
 
+/* What happened to the routes of a channel since it came up. */
+enum bird_change { BIRD_IMPORT_UPDATES, BIRD_IMPORT_WITHDRAWS, BIRD_EXPORT_UPDATES, BIRD_EXPORT_WITHDRAWS };
+enum bird_outcome { BIRD_RECEIVED, BIRD_REJECTED, BIRD_FILTERED, BIRD_IGNORED, BIRD_ACCEPTED };
+#define BIRD_CHANGES  4
+#define BIRD_OUTCOMES 5
+
+struct bird_changes {
+	bool given[BIRD_OUTCOMES]; /* BIRD counts it: not "---" */
+	uint32_t count[BIRD_OUTCOMES];
+};
+
 struct bird_channel {
 	const char *name;         /* ipv4, ipv6 */
 	const char *state;        /* DOWN, START, UP, STOP ... */
@@ -41,6 +52,7 @@ struct bird_channel {
 	uint32_t preferred;
 	uint32_t import_limit; /* routes, 0 = none */
 	bool import_limit_hit;
+	struct bird_changes changes[BIRD_CHANGES];
 };
 
 struct bird_proto {

@@ -4,7 +4,7 @@
  *
  * Lines of code 1002 are rows of a table (heading: 2002); after each row come, with `all`, lines of code
  * 1006: labels with values, first of the protocol, then of each "Channel NAME". Which label fills which
- * member is in two tables below; a label that is in neither (capabilities, statistics, what a later version
+ * member is in two tables below; a label that is in neither (capabilities, what a later version
  * adds) is passed over. What a peer or a user can choose stands behind a label on its own line, so it can't
  * pose as another.
  */
@@ -96,8 +96,10 @@ struct reading {
 	struct bird_protos *out;
 	struct show_store store;
 	struct show_heading heading;
-	struct bird_proto *proto;     /* the last row's */
-	struct bird_channel *channel; /* the last "Channel" of that protocol */
+	struct bird_proto *proto;      /* the last row's */
+	struct bird_channel *channel;  /* the last "Channel" of that protocol */
+	int outcome[SHOW_COLUMNS_MAX]; /* enum bird_outcome of each column of its statistics, -1 = another */
+	size_t outcomes;
 };
 
 static void set_u32(uint32_t *out, const char *value)
@@ -162,11 +164,62 @@ static void read_routes(struct bird_channel *c, const char *value)
 	c->has_routes = true;
 }
 
+/* "received   rejected   RX limit": two blanks or more are between headings. */
+static void read_stats_heading(struct reading *r, const char *text)
+{
+	static const char *const names[BIRD_OUTCOMES] = {"received", "rejected", "filtered", "ignored",
+	                                                 "accepted"};
+
+	for (r->outcomes = 0; *text && r->outcomes < SHOW_COLUMNS_MAX; r->outcomes++) {
+		const char *end = strstr(text, "  ");
+		size_t len = end ? (size_t)(end - text) : strlen(text);
+
+		r->outcome[r->outcomes] = -1;
+		for (int i = 0; i < BIRD_OUTCOMES; i++)
+			if (strlen(names[i]) == len && strncmp(names[i], text, len) == 0)
+				r->outcome[r->outcomes] = i;
+		text = show_blanks(text + len);
+	}
+}
+
+/* "1   0   ---   0", below those headings */
+static void read_changes(const struct reading *r, const char *text, struct bird_changes *out)
+{
+	for (size_t i = 0; *text && i < r->outcomes; i++) {
+		const char *number = text;
+		uint64_t n;
+
+		if (r->outcome[i] >= 0 && show_number(&number, UINT32_MAX, &n)) {
+			out->given[r->outcome[i]] = true;
+			out->count[r->outcome[i]] = (uint32_t)n;
+		}
+		text = show_blanks(text + show_word(text));
+	}
+}
+
+static bool is_label(const char *label, size_t len, const char *name)
+{
+	return strlen(name) == len && strncmp(label, name, len) == 0;
+}
+
+static void read_stats(struct reading *r, const char *label, size_t len, const char *value)
+{
+	static const char *const rows[BIRD_CHANGES] = {"Import updates", "Import withdraws", "Export updates",
+	                                               "Export withdraws"};
+
+	if (is_label(label, len, "Route change stats"))
+		read_stats_heading(r, value);
+	for (size_t i = 0; i < BIRD_CHANGES; i++)
+		if (is_label(label, len, rows[i]))
+			read_changes(r, value, &r->channel->changes[i]);
+}
+
 static void begin_channel(struct reading *r, const char *name)
 {
 	r->channel = &r->out->channels[r->out->channel_count++];
 	*r->channel = empty_channel;
 	r->channel->name = show_store_add(&r->store, name, show_word(name));
+	r->outcomes = 0;
 	if (!r->proto->channel_count)
 		r->proto->channels = r->channel;
 	r->proto->channel_count++;
@@ -191,10 +244,12 @@ static void read_detail(struct reading *r, const struct bird_line *l)
 	if (!colon)
 		return;
 	value = show_blanks(colon + 1);
-	if (r->channel && len == 6 && strncmp(label, "Routes", 6) == 0)
+	if (r->channel && is_label(label, len, "Routes"))
 		read_routes(r->channel, value);
+	if (r->channel)
+		read_stats(r, label, len, value);
 	for (; f->label; f++)
-		if (strlen(f->label) == len && strncmp(f->label, label, len) == 0)
+		if (is_label(label, len, f->label))
 			set_field(r, f, object, value);
 }
 

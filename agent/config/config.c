@@ -194,6 +194,7 @@ static const struct weft_field config_fields[] = {
         {"cni", weft_field_object, 0, 0, &cni_table},
         {"ipam", config_field_ipam, 0, 0, NULL},
         {"services", weft_field_object, 0, 0, &config_services_table},
+        {"metrics", weft_field_object, 0, 0, &config_metrics_table},
         {"log", weft_field_object, 0, 0, &log_table},
         {"roles", field_roles, AT(roles), 0, NULL},
         {"drainOnStop", weft_field_bool, AT(drain_on_stop), 0, NULL},
@@ -224,6 +225,7 @@ static const struct weft_config defaults = {
                      .scheduler = "rr",
                      .audit_ms = 60 * SECOND_MS,
                      .health_port = 10256},
+        .metrics = {.addr = {.family = AF_INET, .bytes = {127, 0, 0, 1}}, .port = 9179},
         .log_level = WEFT_LOG_INFO,
         .roles = WEFT_ROLE_NODE | WEFT_ROLE_CONTROLLER,
 };
@@ -368,6 +370,7 @@ void weft_config_dump(const struct weft_config *c, struct weft_buf *out)
 	                c->cni.bin_dir, c->cni.mtu);
 	config_ipam_dump(&c->ipam, out);
 	config_services_dump(&c->services, out);
+	config_metrics_dump(&c->metrics, out);
 	weft_buf_printf(out, "log:\n  level: %s\nroles:\n", levels[c->log_level]);
 	for (int i = 0; roles[i]; i++)
 		if (c->roles & (1u << i))

@@ -111,6 +111,11 @@ struct weft_config_services {
 	uint16_t health_port;         /* 0 = none */
 };
 
+struct weft_config_metrics {
+	struct weft_addr addr; /* AF_UNSPEC = all addresses */
+	uint16_t port;         /* 0 = none */
+};
+
 struct weft_config {
 	char node_name[WEFT_NAME_MAX + 1];
 	struct weft_config_datastore datastore;
@@ -121,6 +126,7 @@ struct weft_config {
 	struct weft_config_cni cni;
 	struct weft_config_ipam ipam;
 	struct weft_config_services services;
+	struct weft_config_metrics metrics;
 	enum weft_log_level log_level;
 	unsigned roles;     /* WEFT_ROLE_* */
 	bool drain_on_stop; /* SIGTERM drains the node first */

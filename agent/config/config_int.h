@@ -39,4 +39,17 @@ void config_ipam_dump(const struct weft_config_ipam *i, struct weft_buf *out);
 extern const struct weft_field_table config_services_table;
 void config_services_dump(const struct weft_config_services *s, struct weft_buf *out);
 
+/*
+ * ":PORT", "IPV4:PORT", "[IPV6]:PORT" or "" (port 0: nowhere); 0.0.0.0 and [::] are all addresses, AF_UNSPEC.
+ * usual: the port that the error's examples have.
+ */
+int config_listen(struct weft_decode_ctx *ctx, const cJSON *v, unsigned usual, struct weft_addr *addr,
+                  uint16_t *port);
+bool config_port(const char *text, size_t len, uint16_t *out);
+void config_dump_listen(struct weft_buf *out, const char *key, const struct weft_addr *addr, uint16_t port);
+
+/* The section `metrics`; as above. */
+extern const struct weft_field_table config_metrics_table;
+void config_metrics_dump(const struct weft_config_metrics *m, struct weft_buf *out);
+
 #endif

@@ -3,7 +3,6 @@
  * The section `services` of the configuration.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/config/config_int.h"
@@ -83,17 +82,6 @@ static int field_node_port_addresses(struct weft_decode_ctx *ctx, const struct w
 	return r;
 }
 
-static bool parse_port(const char *text, size_t len, uint16_t *out)
-{
-	unsigned long port;
-
-	if (len == 0 || len > 5 || strspn(text, "0123456789") < len)
-		return false;
-	port = strtoul(text, NULL, 10);
-	*out = (uint16_t)port;
-	return port >= 1 && port <= 65535;
-}
-
 static int field_node_port_range(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v,
                                  void *out)
 {
@@ -105,8 +93,8 @@ static int field_node_port_range(struct weft_decode_ctx *ctx, const struct weft_
 	if (!text)
 		return ctx->err.code;
 	dash = strchr(text, '-');
-	if (!dash || !parse_port(text, (size_t)(dash - text), &first) ||
-	    !parse_port(dash + 1, strlen(dash + 1), &last) || first > last)
+	if (!dash || !config_port(text, (size_t)(dash - text), &first) ||
+	    !config_port(dash + 1, strlen(dash + 1), &last) || first > last)
 		return weft_decode_fail(ctx, v, "\"%s\" is not a range of ports such as 30000-32767", text);
 	s->node_port_first = first;
 	s->node_port_last = last;
@@ -131,57 +119,13 @@ static int field_scheduler(struct weft_decode_ctx *ctx, const struct weft_field 
 	return r;
 }
 
-/* ":PORT", "IPV4:PORT", "[IPV6]:PORT"; the part before the last colon. */
-static bool parse_host(const char *text, size_t len, struct weft_addr *out)
-{
-	char host[WEFT_ADDR_STR];
-	bool brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
-
-	*out = (struct weft_addr){0};
-	if (len == 0)
-		return true;
-	if (brackets) {
-		text++;
-		len -= 2;
-	}
-	if (len >= sizeof(host))
-		return false;
-	memcpy(host, text, len);
-	host[len] = '\0';
-	return weft_addr_parse(host, out, NULL) == 0 && brackets == (out->family == AF_INET6);
-}
-
-static bool unspecified(const struct weft_addr *a)
-{
-	static const uint8_t zero[16] = {0};
-
-	return !memcmp(a->bytes, zero, sizeof(zero));
-}
-
 static int field_health_listen(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v,
                                void *out)
 {
-	const char *text = weft_decode_text(ctx, v, 64), *colon;
 	struct weft_config_services *s = out;
-	struct weft_addr addr = {0};
-	uint16_t port = 0;
 
 	(void)f;
-	if (!text)
-		return ctx->err.code;
-	colon = strrchr(text, ':');
-	if (*text && (!colon || !parse_host(text, (size_t)(colon - text), &addr) ||
-	              !parse_port(colon + 1, strlen(colon + 1), &port)))
-		return weft_decode_fail(
-		        ctx, v,
-		        "\"%s\" is not an address to listen on such as :10256 or 10.0.0.1:10256 or [fd00::1]:10256",
-		        text);
-	/* 0.0.0.0 is all addresses, which is one socket for both families here. */
-	if (unspecified(&addr))
-		addr.family = AF_UNSPEC;
-	s->health_addr = addr;
-	s->health_port = port;
-	return 0;
+	return config_listen(ctx, v, 10256, &s->health_addr, &s->health_port);
 }
 
 #define SERVICES(member) AT(services.member)
@@ -213,19 +157,6 @@ void config_dump_cidrs(struct weft_buf *out, const char *key, const struct weft_
 		weft_buf_printf(out, "    - \"%s\"\n", weft_prefix_str(&cidrs->cidr[i], text));
 }
 
-static void dump_health(struct weft_buf *out, const struct weft_config_services *s)
-{
-	const char *mark = s->health_addr.family == AF_INET6 ? "[]" : "";
-	char text[WEFT_ADDR_STR];
-
-	if (!s->health_port) {
-		weft_buf_str(out, "  healthListen: \"\"\n");
-		return;
-	}
-	weft_buf_printf(out, "  healthListen: \"%.1s%s%s:%u\"\n", mark, weft_addr_str(&s->health_addr, text),
-	                *mark ? mark + 1 : "", s->health_port);
-}
-
 static const char *yes(bool b)
 {
 	return b ? "true" : "false";
@@ -248,5 +179,5 @@ void config_services_dump(const struct weft_config_services *s, struct weft_buf 
 	                "  statistics: %s\n  audit: %s\n",
 	                yes(s->masquerade_all), yes(s->default_class), s->scheduler, yes(s->statistics),
 	                config_duration_str(s->audit_ms, audit));
-	dump_health(out, s);
+	config_dump_listen(out, "healthListen", &s->health_addr, s->health_port);
 }

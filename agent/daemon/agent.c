@@ -207,6 +207,7 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	*a = (struct agent){.cfg = *cfg, .loop = loop, .started = uv_hrtime(), .lock_fd = -1};
 	a->env.links = a->underlay;
 	a->env.advertise = true;
+	counters_init(&a->counters);
 	begin_handles(a);
 	a->lock_fd = r = weftd_lock(cfg->state_dir, err);
 	if (r < 0)
@@ -227,6 +228,8 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 	if (r == 0)
 		r = open_bird(a, err);
 	if (r == 0)
+		r = agent_metrics_open(a, err);
+	if (r == 0)
 		r = open_server(a, err);
 	if (r == 0)
 		r = a->source->ops->start(a->source, on_source, a, err);
@@ -237,11 +240,13 @@ int agent_open(struct agent *a, const struct weft_config *cfg, uv_loop_t *loop, 
 void agent_close(struct agent *a)
 {
 	a->stopping = true;
+	agent_metrics_close(a);
 	if (a->server)
 		serve_close(a->server);
 	pods_free(a->pods);
 	holdings_free(a->holdings);
 	bird_apply_free(a->bird);
+	metrics_bird_free(a->metrics_bird);
 	draining_free(a->draining);
 	agent_services_close(a);
 	if (a->source)
@@ -251,6 +256,7 @@ void agent_close(struct agent *a)
 	services_free(a->services);
 	if (a->ipam)
 		weft_ipam_close(a->ipam);
+	counters_free(&a->counters);
 	uv_close((uv_handle_t *)&a->wake, NULL);
 	uv_close((uv_handle_t *)&a->deadline, NULL);
 	uv_close((uv_handle_t *)&a->farewell, NULL);

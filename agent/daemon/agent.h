@@ -7,11 +7,12 @@
  *	kernel --netlink--> links, fib, ... -----+
  *	source --event--> services --dirty keys--> services.c: IPVS, nftables, VIPs, announcements
  *	BIRD --control socket--> bird_apply
+ *	Prometheus --HTTP--> metrics.c, metrics_node.c, metrics_bird.c
  *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
- * one turn of the loop. Two things are periodic: the audit of IPVS, which tells of no change, and with
- * Kubernetes the note on disk of how old the state is. Other timers run while something is tried again.
+ * one turn of the loop. Three things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
+ * the note on disk of how old the state is; and, for metrics, a look at BIRD's sessions. Other timers run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H
@@ -29,8 +30,11 @@
 #include "agent/apply/sysctl.h"
 #include "agent/apply/tunnel.h"
 #include "agent/config/config.h"
+#include "agent/daemon/counters.h"
 #include "agent/daemon/draining.h"
 #include "agent/daemon/holdings.h"
+#include "agent/daemon/metrics.h"
+#include "agent/daemon/metrics_bird.h"
 #include "agent/daemon/pods.h"
 #include "agent/daemon/services.h"
 #include "agent/daemon/views_services.h"
@@ -85,6 +89,9 @@ struct agent {
 	struct bird_apply *bird;
 	struct draining *draining;
 	struct serve_server *server;
+	struct agent_counters counters;
+	struct metrics_bird *metrics_bird;
+	struct metrics *metrics;
 
 	/* What planning sees of this node; env.links points to underlay. */
 	struct routes_env env;
@@ -151,6 +158,10 @@ bool agent_services_event(struct agent *a, const struct weft_event *ev); /* true
 void agent_services_ready(struct agent *a); /* IPVS settings, audit, health listener: what is due */
 uint64_t agent_services_deadline(const struct agent *a);
 const char *agent_input_drop(struct agent *a);
+
+/* metrics_node.c: what Prometheus scrapes. */
+int agent_metrics_open(struct agent *a, struct weft_err *err);
+void agent_metrics_close(struct agent *a);
 
 /* ready.c: writes the conflist once pods can work. */
 void agent_check_ready(struct agent *a);

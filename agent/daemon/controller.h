@@ -61,6 +61,15 @@ void controller_on_event(struct controller *c, const struct weft_event *ev);
 /* What problem() says of a Service may have changed. */
 void controller_retell(struct controller *c, const char *key);
 
+/* For metrics: all of it is counted already. */
+struct lb;
+struct controller_summary {
+	bool leading;
+	size_t failed_writes;
+	const struct lb *lb; /* of whoever leads; else NULL */
+};
+struct controller_summary controller_summary(const struct controller *c);
+
 /* For status: {"leading":...,"identity":...,"services":{"assigned":..,"pending":..,"conflict":..},
  * "problems":[{"service":..,"reason":..,"message":..}],"pools":[{"name":..,"capacity":..,"used":..,
  * "conflicts":..}],"failedWrites":..,"error":..}; services, problems and pools only while it leads. */

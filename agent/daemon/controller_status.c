@@ -289,6 +289,12 @@ static void describe_reign(const struct controller *c, cJSON *out)
 	}
 }
 
+struct controller_summary controller_summary(const struct controller *c)
+{
+	return (struct controller_summary){
+	        .leading = c->leading, .failed_writes = c->failing, .lb = c->leading ? c->lb : NULL};
+}
+
 cJSON *controller_describe(const struct controller *c)
 {
 	cJSON *out = cJSON_CreateObject();

@@ -16,6 +16,7 @@
 #include "agent/daemon/controller.h"
 #include "agent/daemon/datastore.h"
 #include "agent/daemon/lock.h"
+#include "agent/daemon/metrics.h"
 #include "agent/daemon/status_parts.h"
 #include "agent/serve/server.h"
 #include "agent/state/cluster.h"
@@ -31,6 +32,7 @@ struct controlling {
 	struct weft_source *source;
 	struct controller *controller;
 	struct serve_server *server;
+	struct metrics *metrics;
 	uv_signal_t sigterm, sigint;
 };
 
@@ -80,10 +82,34 @@ static int view_status(void *ctx, struct serve_request *req, const cJSON *args, 
 	cJSON_AddNumberToObject(root, "uptimeSeconds", (double)((uv_hrtime() - c->started) / 1000000000));
 	status_datastore(c->source, c->cluster, root, problems);
 	status_controller(c->controller, root, problems);
+	if (metrics_fault(c->metrics)[0])
+		status_problem(problems, "metrics", "", metrics_fault(c->metrics));
 	cluster_each_report(c->cluster, status_cluster_problem, problems);
 	cJSON_AddItemToObject(root, "problems", problems);
 	*result = root;
 	return 0;
+}
+
+static void write_page(void *ctx, struct metrics_page *p, bool in_time)
+{
+	const struct controlling *c = ctx;
+	struct metrics_common common = {.source = c->source,
+	                                .cluster = c->cluster,
+	                                .services = services_count(c->services),
+	                                .slices = services_slice_count(c->services),
+	                                .controller = c->controller};
+
+	(void)in_time;
+	metrics_write_common(p, &common);
+}
+
+static int open_metrics(struct controlling *c, struct weft_err *err)
+{
+	struct metrics_options o = {
+	        .loop = c->loop, .listen = &c->cfg.metrics, .write = write_page, .ctx = c};
+
+	c->metrics = metrics_new(&o);
+	return c->metrics ? 0 : weft_err_errno(err, ENOMEM, "metrics");
 }
 
 static int open_parts(struct controlling *c, struct weft_err *err)
@@ -111,6 +137,8 @@ static int open_parts(struct controlling *c, struct weft_err *err)
 	if (r == 0)
 		r = serve_register(c->server, "status", view_status, c,
 		                   "is the controller healthy, and if not, why");
+	if (r == 0)
+		r = open_metrics(c, err);
 	return r < 0 ? r : c->source->ops->start(c->source, on_source, c, err);
 }
 
@@ -142,6 +170,7 @@ int controlling_open(const struct weft_config *cfg, uv_loop_t *loop, struct cont
 
 void controlling_close(struct controlling *c)
 {
+	metrics_free(c->metrics);
 	if (c->server)
 		serve_close(c->server);
 	if (c->controller)

@@ -42,6 +42,7 @@ struct holdings {
 	struct empty *empties;
 	char write_problem[CLUSTER_TEXT];
 	char exhausted[2][CLUSTER_TEXT];
+	struct holdings_counts counts;
 	char *problems[PROBLEMS_MAX]; /* of the present run */
 	size_t n_problems;
 };
@@ -147,12 +148,23 @@ static void not_empty(struct holdings *h, const struct weft_prefix *cidr)
 	free(e);
 }
 
+static void count_write(struct holdings *h, const struct weft_err *err)
+{
+	struct holdings_counts *c = &h->counts;
+
+	if (h->releasing)
+		(*(err ? &c->release_failed : &c->released))++;
+	else
+		(*(!err ? &c->claimed : err->code == -EEXIST ? &c->lost : &c->failed))++;
+}
+
 static void on_written(void *ctx, const struct weft_err *err)
 {
 	struct holdings *h = ctx;
 	char cidr[WEFT_PREFIX_STR];
 
 	h->busy = false;
+	count_write(h, err);
 	h->write_problem[0] = '\0';
 	if (err && err->code == -EEXIST && !h->releasing) {
 		log_info("block %s was claimed by another node first", weft_prefix_str(&h->writing, cidr));
@@ -439,6 +451,15 @@ void holdings_request(struct holdings *h, uint8_t family, const char *pool,
 		at = &(*at)->next;
 	*at = w;
 	h->o.on_change(h->o.ctx);
+}
+
+struct holdings_counts holdings_counts(const struct holdings *h)
+{
+	struct holdings_counts c = h->counts;
+
+	for (const struct waiter *w = h->waiters; w; w = w->next)
+		c.waiting++;
+	return c;
 }
 
 bool holdings_ready(const struct holdings *h)

@@ -54,6 +54,14 @@ void holdings_request(struct holdings *h, uint8_t family, const char *pool,
 /* Has each family that some pool offers us a block? False before the first run. */
 bool holdings_ready(const struct holdings *h);
 
+/* What became of claims and releases of blocks, and how many requests of weft-cni wait for one. */
+struct holdings_counts {
+	uint64_t claimed, lost, failed; /* lost: another node was faster */
+	uint64_t released, release_failed;
+	size_t waiting;
+};
+struct holdings_counts holdings_counts(const struct holdings *h);
+
 /* Lasting problems, one sentence each. */
 void holdings_each_problem(const struct holdings *h, void (*fn)(void *ctx, const char *text), void *ctx);
 

@@ -32,6 +32,7 @@ static void on_event(void *ctx, const struct monitor_event *ev)
 
 	if (ev->type == MONITOR_OVERFLOW) {
 		log_warning("the kernel's notifications overflowed: reading everything again");
+		a->counters.overflows++;
 		a->resync = true;
 		return;
 	}

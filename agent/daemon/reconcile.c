@@ -241,6 +241,7 @@ static void plan_bgp(struct agent *a)
 		return; /* it would end all sessions */
 	agent_bgp_model(a, &model);
 	bird_apply_want(a->bird, &model);
+	metrics_bird_take(a->metrics_bird, &model);
 	bgp_model_free(&model);
 }
 
@@ -288,6 +289,7 @@ static void note_failure(struct agent *a, const char *what, const struct weft_er
 	if (!a->repair[0])
 		log_error("%s: %s; trying again", what, err->text);
 	snprintf(a->repair, sizeof(a->repair), "%s: %s", what, err->text);
+	a->counters.failures++;
 	a->resync = true;
 }
 
@@ -412,13 +414,11 @@ static void farewell(struct agent *a)
 		uv_timer_start(&a->farewell, on_farewell, FAREWELL_MS, 0);
 }
 
-void agent_reconcile(struct agent *a)
+static bool reconcile(struct agent *a)
 {
 	struct weft_err err = WEFT_ERR_INIT;
-	bool complete;
+	bool complete, busy;
 
-	if (a->stopping || !cluster_synced(a->cluster))
-		return;
 	if (a->resync) {
 		a->resync = false;
 		if (agent_kernel_resync(a, &err) < 0)
@@ -428,6 +428,7 @@ void agent_reconcile(struct agent *a)
 	draining_turn(a->draining);
 	plan(a);
 	plan_services(a);
+	busy = serving_oldest_pending(a->serving) != 0;
 	agent_services_ready(a);
 	complete = apply(a);
 	if (!a->resync)
@@ -452,4 +453,19 @@ void agent_reconcile(struct agent *a)
 	if (complete && draining_stopped(a->draining))
 		farewell(a);
 	arm_deadline(a);
+	return busy;
+}
+
+void agent_reconcile(struct agent *a)
+{
+	uint64_t begun = uv_hrtime();
+	struct services_changes changes;
+	bool busy;
+
+	if (a->stopping || !cluster_synced(a->cluster))
+		return;
+	busy = reconcile(a);
+	changes = services_changes(a->services);
+	counters_turn(&a->counters, uv_hrtime() - begun, busy, serving_oldest_pending(a->serving) != 0,
+	              &changes);
 }

@@ -32,6 +32,7 @@ bool agent_services_event(struct agent *a, const struct weft_event *ev)
 		controller_on_event(a->controller, ev);
 	if ((ev->type != WEFT_EV_UPSERT && ev->type != WEFT_EV_DELETE) || !of_services(ev->kind))
 		return false;
+	counters_event(&a->counters, ev, cluster_synced(a->cluster));
 	if (a->cfg.services.enabled)
 		return services_handle(a->services, ev);
 	weft_object_free(ev->obj);

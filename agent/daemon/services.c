@@ -230,6 +230,15 @@ static void drop_marks(struct serving *s, const struct served *v, char **old, si
 	free_marks(old, n);
 }
 
+static void count_no_local(struct serving *s, struct served *v, const struct svc_plan *p)
+{
+	for (int i = 0; i < 2; i++) {
+		s->no_local[i] += p->no_local[i];
+		s->no_local[i] -= v->no_local[i];
+		v->no_local[i] = p->no_local[i];
+	}
+}
+
 static void plan_service(struct serving *s, const char *key)
 {
 	struct served *v = served_need(s, key);
@@ -252,6 +261,7 @@ static void plan_service(struct serving *s, const char *key)
 	want_vips(s, v, &p);
 	want_health(s, v, &p);
 	take_problems(s, v, &p);
+	count_no_local(s, v, &p);
 	flows_collect(s, v, &p);
 	drop_marks(s, v, marks, n_marks);
 	svc_plan_free(&p);
@@ -533,11 +543,11 @@ struct serving_stats serving_stats(const struct serving *s)
 {
 	struct serving_stats r = {.services = HASH_COUNT(s->services),
 	                          .vips = HASH_COUNT(s->vips),
-	                          .problems = count_problems(s)};
+	                          .announced = s->n_announced,
+	                          .problems = count_problems(s),
+	                          .no_local = {s->no_local[0], s->no_local[1]}};
 	const struct vip *v;
 
-	for (v = s->vips; v; v = v->hh.next)
-		r.announced += v->announced != 0;
 	for (v = s->pending; v; v = v->next)
 		r.waiting++;
 	return r;

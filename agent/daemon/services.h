@@ -112,6 +112,8 @@ bool serving_announced(const struct serving *s, const struct weft_addr *vip);
 
 struct serving_stats {
 	size_t services, vips, announced, waiting, problems;
+	size_t no_local
+	        [2]; /* Services that have endpoints, but none here for their internal, external policy Local */
 };
 struct serving_stats serving_stats(const struct serving *s);
 

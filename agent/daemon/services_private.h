@@ -53,6 +53,7 @@ struct served {
 	struct served *flush_prev, *flush_next; /* in the list of those with flows that are due */
 	struct served *prev, *next;             /* in the list of those with problems */
 	bool listed, flushes;
+	bool no_local[2];
 	uint16_t health; /* its healthCheckNodePort, 0 = none */
 };
 
@@ -92,8 +93,9 @@ struct serving {
 	struct released *released;
 	struct served *flushes;
 	bool withdrew;
-	uint64_t pending_since;  /* ms of uv_hrtime(); 0 = nothing waits */
-	struct served *planning; /* whose marks are asked for just now; NULL = a preview */
+	size_t n_announced, no_local[2]; /* VIPs; Services (of svc_plan) */
+	uint64_t pending_since;          /* ms of uv_hrtime(); 0 = nothing waits */
+	struct served *planning;         /* whose marks are asked for just now; NULL = a preview */
 
 	/* services_env.c */
 	struct weft_addr ip4, ip6;

@@ -121,6 +121,8 @@ static void set_advert(struct serving *s, struct vip *v, uint32_t metric)
 	struct weft_route r = vips_advert(&host, metric);
 
 	set(s, "announce", v, metric ? &r : NULL);
+	s->n_announced += metric != 0;
+	s->n_announced -= v->announced != 0;
 	v->announced = metric;
 }
 

@@ -166,6 +166,8 @@ static cJSON *status_base(struct agent *a)
 		status_problem(problems, "kernel settings", "", a->sysctl_fault);
 	if (a->nft_fault[0])
 		status_problem(problems, "nftables", "", a->nft_fault);
+	if (metrics_fault(a->metrics)[0])
+		status_problem(problems, "metrics", "", metrics_fault(a->metrics));
 	if (a->repair[0])
 		status_problem(problems, "kernel", "", a->repair);
 	if (!a->ready)

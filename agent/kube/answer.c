@@ -72,6 +72,8 @@ static void end_header(struct kube_call *c)
 		return;
 	c->status = (int)code;
 	c->kube->health.error[0] = '\0';
+	if (!again && code < KUBE_CODES)
+		c->kube->health.answers[code]++;
 	if (again || code >= 300 || !c->on_open || c->cancelled || c->kube->dead)
 		return;
 	c->kube->in_data = true;

@@ -95,13 +95,16 @@ void kube_free(struct kube *k);
 
 const char *kube_result_name(enum kube_result r);
 
-/* How the client is: for `weftctl status`. */
+#define KUBE_CODES 600 /* HTTP's statuses are below */
+
+/* How the client is: for `weftctl status` and metrics. */
 struct kube_health {
-	const char *server;          /* the current one */
-	uint64_t last_answer_ms;     /* uv_now() of the last answer of any kind; 0 = never */
-	char error[WEFT_ERR_TEXT];   /* of the last call without an answer, "" since one came */
-	uint64_t requests, failures; /* since the start; failures = no answer */
-	uint64_t bytes_in;           /* headers, and bodies after unpacking */
+	const char *server;           /* the current one */
+	uint64_t last_answer_ms;      /* uv_now() of the last answer of any kind; 0 = never */
+	char error[WEFT_ERR_TEXT];    /* of the last call without an answer, "" since one came */
+	uint64_t requests, failures;  /* since the start; failures = no answer */
+	uint64_t bytes_in;            /* headers, and bodies after unpacking */
+	uint32_t answers[KUBE_CODES]; /* by status: final headers that came */
 };
 void kube_health(const struct kube *k, struct kube_health *out);
 

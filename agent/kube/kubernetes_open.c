@@ -119,6 +119,18 @@ static void add_collection(const struct kubernetes_collection *c, cJSON *list)
 	cJSON_AddItemToArray(list, item);
 }
 
+static void add_answers(const struct kube_health *health, cJSON *out)
+{
+	cJSON *answers = cJSON_AddObjectToObject(out, "answers");
+	char code[16];
+
+	for (int i = 0; i < KUBE_CODES; i++) {
+		snprintf(code, sizeof(code), "%d", i);
+		if (health->answers[i])
+			cJSON_AddNumberToObject(answers, code, health->answers[i]);
+	}
+}
+
 static struct cJSON *describe(struct weft_source *s)
 {
 	struct kubernetes *k = (struct kubernetes *)s;
@@ -140,6 +152,7 @@ static struct cJSON *describe(struct weft_source *s)
 	kubernetes_describe_stands(k, out);
 	cJSON_AddNumberToObject(out, "requests", (double)health.requests);
 	cJSON_AddNumberToObject(out, "failures", (double)health.failures);
+	add_answers(&health, out);
 	cJSON_AddNumberToObject(out, "bytesIn", (double)health.bytes_in);
 	cJSON_AddStringToObject(out, "error", health.error);
 	if (k->known && *lastknown_error(k->known))

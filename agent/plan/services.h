@@ -124,7 +124,8 @@ struct svc_plan {
 	size_t n_problems;
 	uint16_t health_port;  /* 0 = none */
 	uint32_t health_local; /* distinct local ready addresses */
-	bool served;           /* false: S1, nothing is done for it */
+	bool no_local[2]; /* internal, external policy Local: a port has endpoints, but none here (S15) */
+	bool served;      /* false: S1, nothing is done for it */
 };
 
 /* What planning sees besides the Service. Borrowed for the call. */

@@ -236,6 +236,12 @@ static bool in_cidrs(const struct svc_env *env, const struct weft_addr *addr)
 	return false;
 }
 
+static void add_drop(struct port_job *p, const struct weft_addr *addr, uint16_t number, enum way way)
+{
+	add_port_element(p, SVC_SET_DROP, addr, number);
+	p->j->out->no_local[way != TO_CLUSTER_IP] = true;
+}
+
 static void lead_here(struct port_job *p, const struct weft_addr *addr, uint16_t number, enum way way)
 {
 	const struct weft_service *s = p->j->svc;
@@ -245,7 +251,7 @@ static void lead_here(struct port_job *p, const struct weft_addr *addr, uint16_t
 	if (n)
 		add_address_virtual(p, addr, number, local);
 	else if (p->endpoints.n_usable)
-		add_port_element(p, SVC_SET_DROP, addr, number);
+		add_drop(p, addr, number, way);
 	else if (way == TO_NODE_PORT)
 		add_port_element(p, SVC_SET_REFUSE, addr, number);
 	if (way == TO_CLUSTER_IP) {

@@ -38,6 +38,7 @@ struct health {
 	void *ctx;
 	struct http_server *own;
 	struct service *services;
+	struct health_counts counts;
 };
 
 /* --- answers --- */
@@ -91,9 +92,18 @@ static uint64_t unix_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static void count(struct health_counts *c, bool live, bool healthy)
+{
+	uint64_t *n = live ? &c->livez_ok : &c->healthz_ok;
+
+	if (!healthy)
+		n = live ? &c->livez_unavailable : &c->healthz_unavailable;
+	(*n)++;
+}
+
 static void answer_own(void *ctx, const char *path, struct http_answer *out)
 {
-	const struct health *h = ctx;
+	struct health *h = ctx;
 	bool live = !strcmp(path, "/livez"), healthy;
 	struct health_proxy proxy = {0};
 	uint64_t now = unix_ms();
@@ -106,6 +116,7 @@ static void answer_own(void *ctx, const char *path, struct http_answer *out)
 	}
 	h->proxy(h->ctx, &proxy);
 	healthy = proxy.live && (live || proxy.node_eligible);
+	count(&h->counts, live, healthy);
 	out->status = healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
 	root = cJSON_CreateObject();
 	/* As with kube-proxy: while all is well, the last update is now, even if nothing had to be updated.
@@ -115,6 +126,11 @@ static void answer_own(void *ctx, const char *path, struct http_answer *out)
 	if (!live)
 		cJSON_AddBoolToObject(root, "nodeEligible", proxy.node_eligible);
 	put_json(out, root);
+}
+
+struct health_counts health_counts(const struct health *h)
+{
+	return h->counts;
 }
 
 /* --- servers --- */

@@ -35,6 +35,12 @@ void health_free(struct health *h); /* run the loop once more afterwards */
 /* The proxy's own server. addr AF_UNSPEC: all addresses. */
 int health_listen(struct health *h, const struct weft_addr *addr, uint16_t port, struct weft_err *err);
 
+/* How often the proxy's own server answered what. */
+struct health_counts {
+	uint64_t healthz_ok, healthz_unavailable, livez_ok, livez_unavailable;
+};
+struct health_counts health_counts(const struct health *h);
+
 /*
  * A Service's listener; called again it changes port or count. A port that can't be bound is an error that
  * names the Service and the port; it is tried again at the next call.

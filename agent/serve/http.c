@@ -25,7 +25,9 @@
 
 struct connection {
 	struct connection *prev, *next;
+	struct MHD_Connection *mhd;
 	int fd;
+	bool waits;        /* suspended: its answer comes later */
 	uint64_t deadline; /* uv_now(); all have the same time, so the list is in order */
 };
 
@@ -38,6 +40,7 @@ struct http_server {
 	struct connection *connections;
 	unsigned count; /* of them */
 	bool full;      /* the limit was reached: MHD doesn't look at the listening socket */
+	bool closing;
 	struct http_config config;
 };
 
@@ -53,7 +56,21 @@ static enum MHD_Result add_headers(struct MHD_Response *r, const struct http_ans
 	               : MHD_NO;
 }
 
-/* Called first when the headers are there: answered at once, whatever body may follow. */
+static enum MHD_Result wait_for_answer(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+	        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct connection *c = info ? info->socket_context : NULL;
+
+	if (!c)
+		return MHD_NO;
+	c->waits = true;
+	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
+/* Called first when the headers are there: answered at once, whatever body may follow, or suspended and called
+ * again; a body that comes then is passed over. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **state)
@@ -65,8 +82,16 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	struct MHD_Response *r;
 	enum MHD_Result ret;
 
-	(void)method, (void)version, (void)upload, (void)upload_size, (void)state;
+	(void)method, (void)version, (void)upload, (void)state;
+	if (s->closing)
+		return MHD_NO;
+	if (*upload_size) {
+		*upload_size = 0;
+		return MHD_YES;
+	}
 	s->config.answer(s->config.ctx, url, &a);
+	if (a.later)
+		return wait_for_answer(connection);
 	if (body.failed)
 		return MHD_NO;
 	r = MHD_create_response_from_buffer(body.len, (void *)weft_buf_text(&body), MHD_RESPMEM_MUST_COPY);
@@ -101,6 +126,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 			shutdown(info->connect_fd, SHUT_RDWR);
 		return;
 	}
+	c->mhd = connection;
 	c->fd = info->connect_fd;
 	c->deadline = uv_now(s->loop) + s->config.limit_ms;
 	DL_APPEND(s->connections, c);
@@ -163,6 +189,23 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	run(poll->data);
 }
 
+static void resume(struct http_server *s)
+{
+	struct connection *c;
+
+	DL_FOREACH (s->connections, c) {
+		if (c->waits)
+			MHD_resume_connection(c->mhd);
+		c->waits = false;
+	}
+}
+
+void http_resume(struct http_server *s)
+{
+	resume(s);
+	run(s);
+}
+
 /* --- opening and closing --- */
 
 static socklen_t fill_address(const struct weft_addr *addr, uint16_t port, bool v4,
@@ -212,7 +255,9 @@ static int listen_on(const struct weft_addr *addr, uint16_t port)
 /* The socket belongs to MHD from here on, except when it fails before it took it. */
 static int start_mhd(struct http_server *s, int fd)
 {
-	s->mhd = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
+	unsigned flags = MHD_USE_EPOLL | (s->config.later ? MHD_ALLOW_SUSPEND_RESUME : 0u);
+
+	s->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
 	                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
 	                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEADER_BYTES,
 	                          MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_END);
@@ -278,8 +323,11 @@ void http_close(struct http_server *s)
 		uv_close((uv_handle_t *)&s->poll, on_closed);
 		uv_close((uv_handle_t *)&s->timer, on_closed);
 	}
-	if (s->mhd)
+	s->closing = true;
+	if (s->mhd) {
+		resume(s); /* MHD stops no daemon that has a suspended one */
 		MHD_stop_daemon(s->mhd);
+	}
 	s->mhd = NULL;
 	if (!s->handles)
 		free(s);

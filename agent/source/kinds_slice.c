@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/source/kinds.h"
 #include "weft/cleanup.h"
@@ -17,8 +18,9 @@
 #define MAX_PORTS     20000
 #define MAX_HINTS     8
 
-#define LABEL_SERVICE  "kubernetes.io/service-name"
-#define LABEL_HEADLESS "service.kubernetes.io/headless"
+#define LABEL_SERVICE      "kubernetes.io/service-name"
+#define ANNOTATION_TRIGGER "endpoints.kubernetes.io/last-change-trigger-time"
+#define LABEL_HEADLESS     "service.kubernetes.io/headless"
 
 struct build {
 	struct weft_endpoint *endpoints;
@@ -327,6 +329,27 @@ static const struct weft_field slice_fields[] = {
 };
 WEFT_FIELD_TABLE_LENIENT(slice_table, slice_fields);
 
+/* "2026-01-31T12:00:00.123456789Z". Only metrics need it: what is no such time counts as none. */
+static uint64_t trigger_ms(const cJSON *json)
+{
+	const cJSON *meta = cJSON_GetObjectItemCaseSensitive(json, "metadata");
+	const cJSON *all = cJSON_GetObjectItemCaseSensitive(meta, "annotations");
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(all, ANNOTATION_TRIGGER));
+	const char *end;
+	struct tm tm = {0};
+	uint64_t ms = 0, digit = 100;
+	time_t at;
+
+	end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	if (end && *end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
+			ms += (uint64_t)(*end - '0') * digit;
+	if (!end || strcmp(end, "Z") != 0)
+		return 0;
+	at = timegm(&tm);
+	return at > 0 ? (uint64_t)at * 1000 + ms : 0;
+}
+
 /* The labels say all that is needed of them here. The others (who made it) may change as they like. */
 static int take_labels(struct weft_decode_ctx *ctx, const cJSON *json, struct weft_object *obj)
 {
@@ -354,6 +377,7 @@ int weft_decode_endpointslice(struct weft_decode_ctx *ctx, const cJSON *json, st
 	int r = take_labels(ctx, json, obj);
 	size_t len;
 
+	s->trigger_ms = trigger_ms(json);
 	if (r == 0)
 		r = weft_fields_decode(ctx, &slice_table, json, s);
 	if (r < 0 || !s->family || !list || cJSON_IsNull(list))

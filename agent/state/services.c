@@ -38,6 +38,7 @@ struct services {
 	struct slice *slices;
 	struct dirty *dirty;
 	size_t count; /* Services, not placeholders */
+	struct services_changes changes;
 };
 
 #define FIND(s, head, text, out)                                                   \
@@ -264,12 +265,14 @@ static bool put(struct services *s, enum weft_kind kind, const char *key, struct
 {
 	switch (kind) {
 	case WEFT_SERVICE:
+		s->changes.services++;
 		put_service(s, key, obj);
 		return true;
 	case WEFT_SERVICESTATUS:
 		put_status(s, key, obj);
 		return true;
 	case WEFT_ENDPOINTSLICE:
+		s->changes.slices++;
 		put_slice(s, key, obj);
 		return true;
 	default:
@@ -325,6 +328,11 @@ size_t services_count(const struct services *s)
 size_t services_slice_count(const struct services *s)
 {
 	return HASH_COUNT(s->slices);
+}
+
+struct services_changes services_changes(const struct services *s)
+{
+	return s->changes;
 }
 
 void services_each(const struct services *s, services_each_fn fn, void *ctx)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "weft/object.h"
 #include "weft/source.h"
@@ -50,6 +51,12 @@ struct services_view {
 bool services_get(const struct services *s, const char *key, struct services_view *out);
 size_t services_count(const struct services *s);
 size_t services_slice_count(const struct services *s);
+
+/* How often objects were put or removed, since the start. */
+struct services_changes {
+	uint64_t services, slices;
+};
+struct services_changes services_changes(const struct services *s);
 
 /* Every Service, in no order (for status). True stops. */
 typedef bool (*services_each_fn)(void *ctx, const struct services_view *view);

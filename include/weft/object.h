@@ -340,7 +340,9 @@ struct weft_endpointslice {
 	size_t n_ports;
 	struct weft_endpoint *endpoints;
 	size_t n_endpoints;
-	void *texts; /* one block with all that the endpoints point to; NULL: each is malloc'd */
+	uint64_t
+	        trigger_ms; /* Unix time of the change that it tells of, for metrics; 0 = not said. Not compared. */
+	void *texts;        /* one block with all that the endpoints point to; NULL: each is malloc'd */
 };
 
 struct weft_servicecidr {

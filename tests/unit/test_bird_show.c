@@ -128,6 +128,53 @@ static void an_established_session_in_detail(void **state)
 	}
 }
 
+static void check_changes(const struct bird_changes *c, const char *want)
+{
+	char text[128] = "", *at = text;
+
+	for (int i = 0; i < BIRD_OUTCOMES; i++)
+		at += c->given[i] ? sprintf(at, "%u ", c->count[i]) : sprintf(at, "- ");
+	assert_string_equal(text, want);
+}
+
+/* What became of routes: by heading, since 2.17 and 3.x have columns that 2.0 has not. */
+static void what_became_of_routes(void **state)
+{
+	struct bird_protos p = protocols(state, "2.0.12", "show protocols all tor1");
+	const struct bird_changes *c = bird_protos_find(&p, "tor1")->channels[0].changes;
+
+	check_changes(&c[BIRD_IMPORT_UPDATES], "2 0 0 1 1 ");
+	check_changes(&c[BIRD_IMPORT_WITHDRAWS], "1 0 - 1 0 ");
+	check_changes(&c[BIRD_EXPORT_WITHDRAWS], "0 - - - 0 ");
+	bird_protos_free(&p);
+	for (size_t v = 1; v < WEFT_ARRAY_LEN(versions); v++) {
+		p = protocols(state, versions[v], "show protocols all tor1");
+		c = bird_protos_find(&p, "tor1")->channels[0].changes;
+		check_changes(&c[BIRD_IMPORT_UPDATES], "1 0 0 0 1 ");
+		assert_true(c[BIRD_EXPORT_UPDATES].given[BIRD_ACCEPTED]);
+		bird_protos_free(&p);
+	}
+	assert_int_equal(
+	        bird_show_protocols(parse_reply(*state,
+	                                        "2002-Name  Proto  Table  State  Since  Info\n"
+	                                        "1002-x  BGP  ---  up  now  Established\n"
+	                                        "1006-  Channel ipv4\n"
+	                                        "     Import updates:  9  9\n"
+	                                        "     Route change stats:  later thing   accepted  rejected\n"
+	                                        "     Import updates:  7  4294967295  4294967296  3\n"
+	                                        "     Export updates:  7\n"
+	                                        "   Channel ipv6\n"
+	                                        "     Import updates:  5  5\n"
+	                                        "0000 \n"),
+	                            &p, NULL),
+	        0);
+	c = p.list[0].channels[0].changes;
+	check_changes(&c[BIRD_IMPORT_UPDATES], "- - - - 4294967295 ");
+	check_changes(&c[BIRD_EXPORT_UPDATES], "- - - - - ");
+	check_changes(&p.list[0].channels[1].changes[BIRD_IMPORT_UPDATES], "- - - - - ");
+	bird_protos_free(&p);
+}
+
 static void a_session_that_is_down_in_detail(void **state)
 {
 	for (size_t v = 0; v < WEFT_ARRAY_LEN(versions); v++) {
@@ -486,6 +533,7 @@ int main(void)
 	        TEST(protocols_are_read_by_their_heading),
 	        TEST(a_session_that_is_down_in_the_table),
 	        TEST(an_established_session_in_detail),
+	        TEST(what_became_of_routes),
 	        TEST(a_session_that_is_down_in_detail),
 	        TEST(all_protocols_in_detail),
 	        TEST(rows_need_their_heading_and_nothing_else),

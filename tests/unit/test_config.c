@@ -173,6 +173,7 @@ static void every_key_is_read_and_dumped(void **state)
 	        "  externalIPs:\n    - \"198.51.100.0/24\"\n  masqueradeAll: true\n"
 	        "  defaultLoadBalancerClass: false\n  scheduler: wlc\n  statistics: true\n  audit: 5m\n"
 	        "  healthListen: \"[fd00::1]:1025\"\n"
+	        "metrics:\n  listen: \"[fd00::2]:1026\"\n"
 	        "log:\n  level: debug\nroles:\n  - controller\ndrainOnStop: true\n";
 	weft_auto(weft_buf_free) struct weft_buf reports = {0}, dump = {0};
 	struct weft_err err = WEFT_ERR_INIT;
