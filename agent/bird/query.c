@@ -6,6 +6,7 @@
 #include "agent/bird/query.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +21,7 @@
 
 struct query {
 	struct bird_query_options o;
-	char text[BIRD_QUERY_COMMANDS][BIRD_QUERY_COMMAND_MAX + 2]; /* with newlines */
+	char **text; /* with newlines */
 	size_t count;
 	uv_pipe_t pipe;
 	uv_timer_t timer;
@@ -55,14 +56,23 @@ int bird_query_check(const char *command, struct weft_err *err)
 	return quote ? weft_err_set(err, EINVAL, "a quoted text has no end") : 0;
 }
 
+static void release(struct query *q)
+{
+	if (!q)
+		return;
+	for (size_t i = 0; i < q->count; i++)
+		free(q->text[i]);
+	free(q->text);
+	bird_parser_free(q->parser);
+	free(q);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct query *q = handle->data;
 
-	if (--q->handles)
-		return;
-	bird_parser_free(q->parser);
-	free(q);
+	if (--q->handles == 0)
+		release(q);
 }
 
 static void finish(struct query *q, const struct weft_err *err)
@@ -193,13 +203,20 @@ static int prepare(struct query *q, struct weft_err *err)
 	if (strlen(q->o.socket) >= sizeof(q->path))
 		return weft_err_set(err, ENAMETOOLONG, "the path of BIRD's control socket is too long");
 	strcpy(q->path, q->o.socket);
-	for (; q->count < BIRD_QUERY_COMMANDS && q->o.commands[q->count]; q->count++) {
-		int r = bird_query_check(q->o.commands[q->count], err);
+	if (q->o.n_commands > BIRD_QUERY_COMMANDS)
+		return weft_err_set(err, E2BIG, "more than %d questions to BIRD at a time",
+		                    BIRD_QUERY_COMMANDS);
+	q->text = calloc(q->o.n_commands + 1, sizeof(*q->text));
+	if (!q->text)
+		return weft_err_errno(err, ENOMEM, "asking BIRD");
+	for (size_t i = 0; i < q->o.n_commands; i++) {
+		int r = bird_query_check(q->o.commands[i], err);
 
+		if (r == 0 && asprintf(&q->text[i], "%s\n", q->o.commands[i]) < 0)
+			r = weft_err_errno(err, ENOMEM, "asking BIRD");
 		if (r < 0)
 			return r;
-		strcpy(q->text[q->count], q->o.commands[q->count]);
-		strcat(q->text[q->count], "\n");
+		q->count++;
 	}
 	return 0;
 }
@@ -217,9 +234,7 @@ void bird_query(const struct bird_query_options *o)
 		r = q->parser ? prepare(q, &err) : weft_err_errno(&err, ENOMEM, "asking BIRD");
 	}
 	if (r < 0) {
-		if (q)
-			bird_parser_free(q->parser);
-		free(q);
+		release(q);
 		o->on_done(o->ctx, &err);
 		return;
 	}

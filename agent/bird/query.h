@@ -19,13 +19,14 @@
 
 #include "agent/bird/reply.h"
 
-#define BIRD_QUERY_COMMANDS    8
+#define BIRD_QUERY_COMMANDS    512
 #define BIRD_QUERY_COMMAND_MAX 1024 /* bytes */
 
 struct bird_query_options {
 	uv_loop_t *loop;
-	const char *socket;                        /* copied */
-	const char *commands[BIRD_QUERY_COMMANDS]; /* copied; up to the first NULL */
+	const char *socket;          /* copied */
+	const char *const *commands; /* copied */
+	size_t n_commands;           /* at most BIRD_QUERY_COMMANDS */
 	bool restricted;
 	uint64_t timeout_ms; /* for all of it */
 

@@ -200,6 +200,27 @@ const struct ctl_command ctl_commands[] = {
                 .page = ctl_peers,
         },
         {
+                .name = "bgp",
+                .args = "explain CIDR|ADDRESS|NAMESPACE/NAME",
+                .least = 2,
+                .most = 2,
+                .brief = "`bgp explain`: why is a prefix, or is it not, announced to whom",
+                .help = "Walks the chain from an address of a Service or a block of pods to each peer: is it wanted,\n"
+                        "by which class and BGPAdvertisements it stands in kernel table 179, does BIRD have it, and\n"
+                        "for each peer the session, the rule that decides, and what the peer gets. Of a prefix that\n"
+                        "is not this node's: which peers offer it, which offer was chosen or refused and why, which\n"
+                        "route the kernel uses, and what stands beside it as a fallback.\n"
+                        "\n"
+                        "Exit status 0: announced to all that are to get it (or learnt and in use); 1: not, somewhere;\n"
+                        "2: unknown, because BIRD does not answer.",
+                .examples = "  weftctl bgp explain 203.0.113.7\n"
+                            "  weftctl bgp explain shop/web\n"
+                            "  weftctl bgp explain 10.244.2.0/26\n",
+                .read_args = ctl_bgp_args,
+                .page = ctl_bgp,
+                .verdict = ctl_bgp_verdict,
+        },
+        {
                 .name = "bird",
                 .args = "[--] COMMAND...",
                 .least = 1,

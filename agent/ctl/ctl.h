@@ -156,6 +156,12 @@ enum ctl_exit ctl_bird_verdict(const cJSON *result); /* by the class of the repl
 int ctl_routes_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
 void ctl_routes(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 
+/* --- explain.c: `bgp explain` --- */
+
+int ctl_bgp_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+void ctl_bgp(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+enum ctl_exit ctl_bgp_verdict(const cJSON *result); /* CTL_FAILED: not everywhere; CTL_USAGE: unknown */
+
 /* --- drain.c --- */
 
 /* A line for the node and each peer that is drained; false: nothing is, and nothing was written. */

@@ -94,7 +94,8 @@ int view_bird(void *ctx, struct serve_request *req, const cJSON *args, cJSON **r
 	struct agent *a = ctx;
 	struct bird_query_options o = {.loop = a->loop,
 	                               .socket = a->cfg.bird.socket,
-	                               .commands = {command},
+	                               .commands = &command,
+	                               .n_commands = 1,
 	                               .restricted = !write,
 	                               .timeout_ms = BIRD_VIEW_MS,
 	                               .on_line = on_line,

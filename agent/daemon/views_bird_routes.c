@@ -147,7 +147,7 @@ cJSON *view_route_item(const struct bird_route *r)
 	return item;
 }
 
-static void announced_as(cJSON *item, const struct bgp_peer *p, const struct bird_route *r)
+void view_route_announced(cJSON *item, const struct bgp_peer *p, const struct bird_route *r)
 {
 	bool v6 = r->net.addr.family == AF_INET6;
 	char path[BIRD_ROUTE_TEXT + 16], text[WEFT_ADDR_STR];
@@ -198,7 +198,7 @@ static bool on_route(void *ctx, const struct bird_route *r)
 		cJSON_AddStringToObject(item, "state", r->best ? "best" : "accepted");
 	} else {
 		cJSON_AddStringToObject(item, "state", "announced");
-		announced_as(item, q->p, r);
+		view_route_announced(item, q->p, r);
 	}
 	cJSON_AddItemToArray(q->routes, item);
 	return true;
@@ -270,8 +270,11 @@ static void on_done(void *ctx, const struct weft_err *err)
 static void ask_next(struct asked *q)
 {
 	char of[WEFT_PREFIX_STR + 8] = "", what[BGP_PROTOCOL_NAME_MAX + 16], commands[STEPS][256];
+	const char *list[STEPS];
 	struct bird_query_options o = {.loop = q->a->loop,
 	                               .socket = q->a->cfg.bird.socket,
+	                               .commands = list,
+	                               .n_commands = q->received ? STEPS : STEP_COUNT_FILTERED,
 	                               .restricted = true,
 	                               .timeout_ms = BIRD_VIEW_MS,
 	                               .on_line = on_line,
@@ -291,8 +294,8 @@ static void ask_next(struct asked *q)
 	snprintf(commands[STEP_COUNT_FILTERED], sizeof(commands[0]), "show route filtered %s%s count", of,
 	         what);
 	snprintf(commands[STEP_FILTERED], sizeof(commands[0]), "show route all filtered %s%s", of, what);
-	for (size_t i = 0; i < (q->received ? (size_t)STEPS : STEP_COUNT_FILTERED); i++)
-		o.commands[i] = commands[i];
+	for (size_t i = 0; i < STEPS; i++)
+		list[i] = commands[i];
 	q->step = STEP_COUNT;
 	q->failed = false;
 	memset(&q->reader, 0, sizeof(q->reader));

@@ -19,6 +19,9 @@ size_t view_route_communities(const struct bird_route *r, struct weft_community 
 /* {"prefix":..,"asPath":..,"nextHop":..,"communities":[..],"hops":[..]}: what BIRD says */
 cJSON *view_route_item(const struct bird_route *r);
 
+/* Make an item of what BIRD shows as exported what the peer gets: AS path, next hop, local preference. */
+void view_route_announced(cJSON *item, const struct bgp_peer *p, const struct bird_route *r);
+
 /* Why the import filter takes or refuses it, by the model. */
 void view_route_why(const struct bgp_model *m, const struct bgp_peer *p, const struct bird_route *r,
                     struct weft_buf *why);
