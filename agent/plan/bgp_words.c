@@ -186,7 +186,7 @@ bool bgp_judge_import(const struct bgp_model *m, const struct bgp_peer *p, const
 	size_t i = deciding(p->import, p->n_import, r, anyway);
 
 	if (i < p->n_import) {
-		weft_buf_printf(why, "importFilter, rule %zu: ", i + 1);
+		weft_buf_printf(why, "import rule %zu: ", i + 1);
 		bgp_words_rule(&p->import[i], true, why);
 		return !p->import[i].reject;
 	}
@@ -214,6 +214,10 @@ bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, u
 	struct bgp_heard r = {.net = *net};
 	size_t i;
 
+	if (!p->channels[net->addr.family == AF_INET6].on) {
+		weft_buf_printf(why, "the session carries no IPv%d", net->addr.family == AF_INET6 ? 6 : 4);
+		return false;
+	}
 	if (!e) {
 		weft_buf_printf(why, "its class %u is not announced to this peer", metric);
 		return false;
@@ -226,7 +230,7 @@ bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, u
 	r.n_communities = e->n_communities;
 	i = deciding(p->export, p->n_export, &r, true);
 	if (i < p->n_export) {
-		weft_buf_printf(why, "exportFilter, rule %zu: ", i + 1);
+		weft_buf_printf(why, "export rule %zu: ", i + 1);
 		bgp_words_rule(&p->export[i], false, why);
 		return !p->export[i].reject;
 	}

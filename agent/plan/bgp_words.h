@@ -39,7 +39,7 @@ struct bgp_heard {
 bool bgp_judge_import(const struct bgp_model *m, const struct bgp_peer *p, const struct bgp_heard *r,
                       struct weft_buf *why);
 
-/* Would the export filter let a route of table 179 with this metric go to the peer? */
+/* Would a route of table 179 with this metric go to the peer: has the session its family, does the filter let it? */
 bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, uint32_t metric,
                       struct weft_buf *why);
 

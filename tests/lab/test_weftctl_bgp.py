@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""weftctl and BGP: peers, routes of a peer, why something is announced or not, BIRD's own commands."""
+
+import json
+import subprocess
+
+from stage import host, wait_not_routed, wait_routed
+from weftlab import check, equal, wait_until, weft
+from weftlab.node import build_directory
+
+LAB = {"topology": "two-tors", "services": True}
+UP, DOWN = "tor1a-r1n1-v4", "tor1b-r1n1-v4"
+
+
+def ask(node, *arguments):
+    """weftctl: exit status and output, both channels."""
+    process = node.ns.popen([f"{build_directory()}/weftctl", "--socket", f"{node.directory}/run/weftd.sock", *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    out, _ = process.communicate(timeout=60)
+    return process.returncode, out
+
+
+def said(node, *arguments, code=0):
+    status, out = ask(node, *arguments)
+    equal(status, code, f"exit status of weftctl {' '.join(arguments)}, which says:\n{out}\n")
+    return out
+
+
+def decoded(node, *arguments, code=0):
+    return json.loads(said(node, *arguments, "-o", "json", code=code))
+
+
+def explained(node, what, code):
+    """The one target's steps, joined by name, and its verdict."""
+    target = decoded(node, "bgp", "explain", what, code=code)["targets"][0]
+    steps = {}
+    for step in target["steps"]:
+        steps[step["step"]] = steps.get(step["step"], "") + step["text"] + "\n"
+    return steps, target["verdict"], target["why"]
+
+
+def until_explained(node, what, code, condition, text):
+    wait_until(lambda: condition(*explained(node, what, code)), 30, text, 0.2)
+
+
+def test_peers_and_their_routes(lab):
+    node = lab["r1n1"]
+    lab.wait_blocks()
+    peers = {peer["name"]: peer for peer in decoded(node, "peers")}
+    equal(sorted(peers), sorted(f"tor1{t}-r1n1-v{f}" for t in "ab" for f in (4, 6)), "peers of r1n1")
+    for peer in peers.values():
+        equal(peer["state"], "Established", f"state of {peer['name']}")
+        check(peer["sinceSeconds"] < 3600 and peer["families"], f"age and families: {peer}")
+    wait_until(lambda: {p["bfd"]["state"] for p in decoded(node, "peers")} == {"Up"}, 20, "BFD sessions in `peers`")
+    table = said(node, "peers")
+    check("tor1a for r1n1" in table and "Established" in table, f"the table: {table}")
+
+    page = decoded(node, "peers", UP)["peers"][0]
+    check("Route refresh" in page["capabilities"], f"capabilities: {page['capabilities']}")
+    equal(page["session"]["type"], "external", "type of the session")
+    equal(page["timers"]["holdNegotiated"], 9, "negotiated hold time")
+    check(any(c["metric"] == 200 and c["type"] == "LoadBalancer IPs" for c in page["announced"]), f"{page['announced']}")
+    check("10.244.0.0/16" in " ".join(page["taken"]), f"taken: {page['taken']}")
+    check("hold 9 s" in said(node, "peers", UP), "timers on the page")
+    check("no BGP peer of this node" in said(node, "peers", "tor9", code=1), "an unknown peer")
+
+    far, own = min(lab["r2n1"].blocks(4)), min(node.blocks(4))
+    received = decoded(node, "routes", "--received", UP)
+    route = next(r for r in received["routes"] if r["prefix"] == far)
+    check(route["asPath"].startswith("65001 65000 65002 65121") and route["nextHop"] == "10.0.1.0", f"received: {route}")
+    check(route["state"] in ("best", "accepted"), f"state: {route}")
+    equal(received["more"], 0, "routes that are not shown")
+    cut = decoded(node, "routes", "--received", UP, "--limit", "1")
+    equal(len(cut["routes"]), 1, "routes with --limit 1")
+    equal(cut["more"], received["total"] - 1, "routes beyond the limit")
+    check(" more: see --limit" in said(node, "routes", "--received", UP, "--limit", "1"), "the limit is told")
+    equal([r["prefix"] for r in decoded(node, "routes", "--received", UP, far)["routes"]], [far], "routes in a CIDR")
+    sent = decoded(node, "routes", "--advertised", UP)["routes"]
+    check([(r["asPath"], r["nextHop"]) for r in sent if r["prefix"] == own] == [("65111", "10.0.1.1")], f"sent: {sent}")
+    check(far not in [r["prefix"] for r in sent], "what was heard is not announced")
+    check(own in said(node, "routes", "--advertised", UP), "the table of what is announced")
+
+
+def test_explain(lab):
+    node, far_node = lab["r1n1"], lab["r2n1"]
+    lab.wait_blocks()
+    lab.lb_pools()
+    pod = node.pod("web")
+    web = lab.service("web", [pod], type="LoadBalancer")
+    vip = web.lb(4)
+    wait_routed(lab, vip)
+
+    until_explained(node, vip, 0, lambda steps, verdict, why: verdict == "announced" and "to 2 peers" in why,
+                    "the VIP to be announced to both ToRs")
+    steps, _, _ = explained(node, vip, 0)
+    check("Service default/web" in steps["object"] and "metric 200" in steps["kernel"] and "has" in steps["bird"], f"{steps}")
+    check(f"{UP}: announced" in steps["peer"] and "path 65111" in steps["peer"], f"{steps}")
+    check("announced: to" in said(node, "bgp", "explain", "default/web"), "the page of a Service")
+
+    web.back()
+    wait_not_routed(lab, vip)
+    until_explained(node, vip, 1, lambda steps, verdict, why: verdict == "not announced" and "no ready endpoint" in why,
+                    "the reason: no endpoint")
+    web.back(pod)
+    wait_routed(lab, vip)
+
+    own, far = min(node.blocks(4)), min(far_node.blocks(4))
+    lab["tor1b"].disable("r1n1")
+    until_explained(node, own, 1, lambda steps, verdict, why: verdict == "partly announced" and "1 of 2 peers" in why
+                    and f"{DOWN}: NOT announced, session is" in steps["peer"], "the session that is down")
+    lab["tor1b"].enable("r1n1")
+    lab.wait_ready()
+
+    peer = next(p for p in lab._objects() if p["metadata"]["name"] == DOWN)
+    lab.datastore.put({**peer, "spec": {**peer["spec"], "export": [{"prefixes": [host(vip)], "action": "reject"}]}})
+    until_explained(node, vip, 0, lambda steps, verdict, why: why == "to 1 peer"
+                    and f"{DOWN}: not announced, as it should be: export rule 1" in steps["peer"], "the rule")
+    lab.datastore.put(peer)
+
+    steps, verdict, _ = explained(node, far, 0)
+    equal(verdict, "learnt", "verdict of another node's block")
+    check(f"{UP} offers {far}" in steps["offer"] and f"{DOWN} offers {far}" in steps["offer"], f"{steps}")
+    check("of BIRD" in steps["kernel"] and "the fallback" in steps["beside"], f"{steps}")
+    node.birdd.hold()
+    wait_until(lambda: ask(node, "bgp", "explain", own)[0] == 2, 20, "no BIRD, no answer")
+    node.birdd.start()
+    lab.wait_ready()
+
+
+def test_commands_of_bird(lab):
+    node = lab["r1n1"]
+    lab.wait_ready()
+    check("Established" in said(node, "bird", "show", "protocols"), "show protocols")
+    check("table 179" in said(node, "bird", "--", "show protocols all adverts4"), "show protocols all")
+    check("Access denied" in said(node, "bird", "--", "configure", code=1), "a command that changes something")
+    check("syntax error" in said(node, "bird", "--", "nonsense", code=2), "what BIRD does not know")
+    name = decoded(node, "peers", UP)["peers"][0]["protocol"]
+    said(node, "bird", "--write", "--", "reload", "in", name)
+    check("is not passed on" in said(node, "bird", "--write", "--", "down", code=1), "a word that is not passed on")
+    check("no file names" in said(node, "bird", "--write", "--", 'configure "/tmp/x"', code=1), "a file")
+    lab.wait_ready()
