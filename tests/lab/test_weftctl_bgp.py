@@ -112,7 +112,7 @@ def test_explain(lab):
     lab.wait_ready()
 
     peer = next(p for p in lab._objects() if p["metadata"]["name"] == DOWN)
-    lab.datastore.put({**peer, "spec": {**peer["spec"], "export": [{"prefixes": [host(vip)], "action": "reject"}]}})
+    lab.datastore.put({**peer, "spec": {**peer["spec"], "export": [{"match": {"prefixes": [host(vip)]}, "action": "Reject"}]}})
     until_explained(node, vip, 0, lambda steps, verdict, why: why == "to 1 peer"
                     and f"{DOWN}: not announced, as it should be: export rule 1" in steps["peer"], "the rule")
     lab.datastore.put(peer)
