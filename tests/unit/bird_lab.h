@@ -23,7 +23,7 @@
 #include "weft/file.h"
 
 #define LAB_ENDS  4
-#define LAB_LIMIT 600 /* polls of 100 ms */
+#define LAB_LIMIT 200 /* polls of 100 ms */
 
 struct lab_end {
 	pid_t holder, bird;
