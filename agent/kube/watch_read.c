@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "agent/kube/status.h"
+#include "agent/kube/tree.h"
 
 #define END_MARK "k8s.io/initial-events-end"
 
@@ -23,23 +24,6 @@ static int fail(struct kube_watch *w, const char *text)
 	w->failure.retry_after_ms = 0;
 	snprintf(w->failure.text, sizeof(w->failure.text), "GET %.200s: %s", w->o.path, text);
 	return -EBADMSG;
-}
-
-/* The splitter bounds the depth. */
-static void wipe(cJSON *json)
-{
-	for (; json; json = json->next) {
-		wipe(json->child);
-		if (json->valuestring)
-			sodium_memzero(json->valuestring, strlen(json->valuestring));
-	}
-}
-
-static void drop(const struct kube_watch *w, cJSON *json)
-{
-	if (w->o.secret)
-		wipe(json);
-	cJSON_Delete(json);
 }
 
 static const cJSON *metadata(const cJSON *json)
@@ -65,13 +49,16 @@ static void tell(struct kube_watch *w, bool deleted, const char *text, size_t le
 
 static int take_item(struct kube_watch *w, const char *text, size_t len)
 {
-	cJSON *json = cJSON_ParseWithLength(text, len);
+	struct kube_tree tree;
+	int ret = 0;
 
-	if (!json)
-		return fail(w, "an item that is no JSON");
-	tell(w, false, text, len, json);
-	drop(w, json);
-	return 0;
+	kube_tree_parse(&tree, text, len);
+	if (tree.root)
+		tell(w, false, text, len, tree.root);
+	else
+		ret = fail(w, "an item that is no JSON");
+	kube_tree_free(&tree, w->o.secret);
+	return ret;
 }
 
 /* --- events --- */
@@ -138,18 +125,16 @@ static int take_parsed(struct kube_watch *w, const struct kube_split_event *ev, 
 static int take_event(struct kube_watch *w)
 {
 	struct kube_split_event ev;
-	cJSON *json;
+	struct kube_tree tree;
 	int ret;
 
 	kube_split_event(w->split, &ev);
 	if (!ev.object)
 		return fail(w, "an event without an object");
 	ev.object[ev.object_len] = '\0';
-	json = cJSON_ParseWithLength(ev.object, ev.object_len);
-	if (!json)
-		return fail(w, "an event that is no JSON");
-	ret = take_parsed(w, &ev, json);
-	drop(w, json);
+	kube_tree_parse(&tree, ev.object, ev.object_len);
+	ret = tree.root ? take_parsed(w, &ev, tree.root) : fail(w, "an event that is no JSON");
+	kube_tree_free(&tree, w->o.secret);
 	return ret;
 }
 
