@@ -54,6 +54,26 @@ static void want_advertisements(struct agent *a, const char *dev)
 	want_instead(a, path, '1', "2");
 }
 
+static bool several_links(const struct agent *a)
+{
+	for (size_t i = 1; i < a->env.n_links; i++)
+		if (strcmp(a->env.links[i].dev, a->env.links[0].dev) != 0)
+			return true;
+	return false;
+}
+
+/*
+ * Where there is another link, a route over one without carrier is left out by the kernel itself: also when BIRD
+ * is dead, and for routes that BIRD doesn't write (the default route, which tunnels use).
+ */
+static void want_carrier(struct agent *a, const char *family, const char *dev)
+{
+	char path[SYSCTL_PATH_MAX];
+
+	snprintf(path, sizeof(path), "net/%s/conf/%s/ignore_routes_with_linkdown", family, dev);
+	want(a, path, "1", true);
+}
+
 /* S28. Those of IPVS exist once its module is loaded; agent_services_ready() comes again then. */
 static void want_services(struct agent *a)
 {
@@ -80,7 +100,7 @@ static void want_services(struct agent *a)
 
 void agent_want_sysctls(struct agent *a)
 {
-	bool v6 = weft_addr_is_set(&a->env.ip6);
+	bool v6 = weft_addr_is_set(&a->env.ip6), several = several_links(a);
 
 	want(a, "net/ipv4/ip_forward", "1", false);
 	want(a, "net/ipv6/conf/all/forwarding", "1", !v6);
@@ -94,9 +114,15 @@ void agent_want_sysctls(struct agent *a)
 		want_services(a);
 	/* Ours: it may not be there yet, and then gets the host's default. */
 	want(a, "net/ipv4/conf/" WEFT_DEV_IPIP "/rp_filter", "2", true);
-	for (size_t i = 0; i < a->env.n_links; i++)
-		if (a->env.links[i].prefix.addr.family == AF_INET)
-			want_loose(a, a->env.links[i].dev);
+	for (size_t i = 0; i < a->env.n_links; i++) {
+		const char *dev = a->env.links[i].dev;
+		bool v4 = a->env.links[i].prefix.addr.family == AF_INET;
+
+		if (v4)
+			want_loose(a, dev);
 		else
-			want_advertisements(a, a->env.links[i].dev);
+			want_advertisements(a, dev);
+		if (several)
+			want_carrier(a, v4 ? "ipv4" : "ipv6", dev);
+	}
 }

@@ -15,7 +15,7 @@ from .check import LabError, wait_until
 from .daemon import Daemon, forget
 from .kube import KubeStore
 from .node import TOP, Datastore, Node, weft
-from .ns import Netns
+from .ns import Netns, lose_all
 from .probe import LossProbe, TcpStream
 from .routers import Router, Session, Style
 from .services import CIDRS, LB_CIDRS, Numbers, Service
@@ -25,7 +25,8 @@ from .traffic import Servers
 
 RUN = "/run/lab"
 # Loaded before anything starts: a module brings sysctls with it, and a comparison of before and after shows them.
-MODULES = ("ip_vs", "ip_vs_rr", "nf_conntrack", "nft_ct", "nft_chain_nat", "nft_fib_inet", "nft_reject_inet", "sctp")
+MODULES = ("ip_vs", "ip_vs_rr", "nf_conntrack", "nft_ct", "nft_chain_nat", "nft_fib_inet", "nft_reject_inet", "sctp",
+           "sch_netem")
 API_LINKS = {4: "192.0.2.2/31", 6: "fd00:c::2/127"}  # of the host `api` and the spine
 _open: list["Lab"] = []
 _loaded: list[bool] = []
@@ -69,8 +70,12 @@ class Link:
         return time.monotonic()
 
     def silence(self) -> float:
-        """All packets vanish, both carriers stay: what only BFD and hold timers see."""
-        return self.impair("loss", "100%")
+        """All packets vanish, both carriers stay: what only BFD and hold timers see. Both ways within a millisecond."""
+        self.impaired = True
+        at = time.monotonic()
+        for ns, interface in (self.far, self.near):
+            lose_all(ns, interface)
+        return at
 
     def repair(self) -> float:
         for ns, interface in (self.far, self.near):
@@ -88,6 +93,8 @@ class Lab:
     ipip       the pools' mode: Fallback, Never, CrossSubnet, Always
     password   for the nodes' BGP sessions (MD5)
     bfd_ms     the routers' BFD interval, three lost ones are a failure
+    nonstop    seconds of graceful restart that BIRD routers announce; what they forward survives their daemon. 0: none
+    trace      BIRDs log the changes of sessions, to the millisecond
     pools      False: no IPPool objects (a test makes its own)
     services   service CIDRs in every weft.yaml; a dictionary adds keys to its `services`
     objects    more objects for the datastore before weftd starts
@@ -99,7 +106,8 @@ class Lab:
 
     def __init__(self, topology: str = "racks", profile: str = "fast", agents: bool = True, ipip: str = "Fallback",
                  password: str | None = None, bfd_ms: int = 500, pools: bool = True, services=False,
-                 objects=(), weft=None, datastore=None, version: str = "1.36"):
+                 objects=(), weft=None, datastore=None, version: str = "1.36",
+                 nonstop: int = 0, trace: bool = False):
         if os.geteuid() != 0 or not os.environ.get("LAB_INSIDE"):
             raise LabError("a lab needs the lab machine: tests/lab/vm -- COMMAND")
         self.topology = Topology(topology)
@@ -124,7 +132,7 @@ class Lab:
         os.makedirs(self.directory)
         shutil.copy(f"{TOP}/deploy/rt_protos.d/weft.conf", "/etc/iproute2/rt_protos.d/")
         _open.append(self)
-        self.style = Style(self.graceful, bfd_ms, password)
+        self.style = Style(self.graceful, bfd_ms, password, nonstop, trace)
         store = f"{self.directory}/datastore"
         self.datastore = KubeStore(self, store, version) if self.kubernetes else Datastore(store)
         self.namespaces: dict[str, Netns] = {}
@@ -522,12 +530,6 @@ class _Cabler:
             elif hops:
                 parts = " ".join(f"nexthop via {gateway} dev {interface}" for gateway, interface in hops)
                 self.inside[name].append(f"route add {everything}{source} {parts}")
-        if len({interface for _, interface in gateways}) > 1:
-            # As an administrator of a node with two uplinks does: a dead one is not used.
-            for setting in ("ipv4/conf/all", "ipv6/conf/all", "ipv4/conf/default", "ipv6/conf/default"):
-                self.lab.namespaces[name].sysctl(f"{setting}/ignore_routes_with_linkdown", 1)
-            self.lab.namespaces[name].sysctl("ipv4/fib_multipath_hash_policy", 1)
-            self.lab.namespaces[name].sysctl("ipv6/fib_multipath_hash_policy", 1)
 
 
 def load_modules():

@@ -114,8 +114,16 @@ class Node(HasAddresses):
 
     def start(self):
         self.write_config()
+        if self.lab.style.trace:
+            self._trace()
         self.weftd.start()
         self.birdd.start()
+
+    def _trace(self):
+        """BIRD's own words for it, in the folder for them."""
+        os.makedirs(f"{self.directory}/bird/custom", exist_ok=True)
+        with open(f"{self.directory}/bird/custom/trace.conf", "w", encoding="ascii") as file:
+            file.write("log stderr { trace };\n")
 
     def stop(self):
         self.birdd.stop()

@@ -104,6 +104,8 @@ class _Background:
             status = 1
             try:
                 os.close(self._stop)
+                with contextlib.suppress(PermissionError):  # ahead of all the lab's daemons: it takes little
+                    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
                 try:
                     answer = self.work(stop_read)
                 except BaseException:  # whatever it is, the test has to hear it
@@ -340,12 +342,14 @@ class TcpStream(_Background):
 
     ECHOED, LAST = range(2)
     PATTERN = b"".join(struct.pack("!I", (number * 2654435761) & 0xffffffff) for number in range(16381))
-    CHUNK, IN_FLIGHT = 8192, 65536
+    IN_FLIGHT = 65536
 
     def __init__(self, a, b, family: int = 4, port: int = 7008, pace: float = 0.01, connect: float = 15,
-                 address: str | None = None):
+                 address: str | None = None, source_port: int = 0, chunk: int = 8192):
+        """source_port and port decide which of several paths it takes; chunk: bytes each pace seconds."""
         super().__init__(2)
         self.a, self.b, self.family, self.port, self.pace, self.connect = a, b, family, port, pace, connect
+        self.source_port, self.chunk = source_port, chunk
         self.address = address or b.ip(family)
 
     def __str__(self):
@@ -383,7 +387,7 @@ class TcpStream(_Background):
         result = StreamResult()
         with self.b.ns.socket(self.family, socket.SOCK_STREAM, self.b.ip(self.family), self.port) as listener:
             listener.listen(1)
-            client = self.a.ns.socket(self.family, socket.SOCK_STREAM, self.a.ip(self.family))
+            client = self.a.ns.socket(self.family, socket.SOCK_STREAM, self.a.ip(self.family), self.source_port)
             client.settimeout(self.connect)
             try:
                 client.connect((self.address, self.port))
@@ -427,7 +431,7 @@ class TcpStream(_Background):
                                                   [], 0.2 if may_send else min(wait, 0.2))
             if client in writable:
                 offset = sent % len(self.PATTERN)
-                sent += client.send(self.PATTERN[offset:offset + self.CHUNK])
+                sent += client.send(self.PATTERN[offset:offset + self.chunk])
                 next_send = now + self.pace
             if server in readable:
                 data = server.recv(65536)

@@ -44,6 +44,8 @@ class Style:
     graceful: bool = False
     bfd_ms: int = 500
     password: str | None = None
+    nonstop: int = 0  # seconds
+    trace: bool = False
 
 
 @dataclass
@@ -161,12 +163,15 @@ class BirdRouter(Router):
 
     def configure(self):
         config = self._write("bird.conf", self.config_text())
-        argv = ["/usr/sbin/bird", "-f", "-c", config, "-s", self.control.path]
+        argv = ["/usr/sbin/bird", "-f", "-c", config, "-s", self.control.path, *(["-R"] if self.style.nonstop else [])]
         self.daemons = [Daemon(f"{self.name}.bird", self.ns, argv, f"{self.directory}/bird.log")]
 
     def config_text(self) -> str:
-        lines = ["log stderr { info, remote, warning, error, auth, fatal, bug };",
+        nonstop = self.style.nonstop
+        lines = [f"log stderr {{ {'trace, ' if self.style.trace else ''}info, remote, warning, error, auth, fatal, bug }};",
                  f"router id {self.router_id};",
+                 *(["debug protocols { states, events };"] if self.style.trace else []),
+                 *(["graceful restart wait 10;"] if nonstop else []),
                  "protocol device { scan time 1; }",
                  'protocol direct { ipv4; ipv6; interface "*"; }',
                  "filter to_kernel { if source = RTS_BGP || source = RTS_STATIC then accept; reject; }",
@@ -174,7 +179,7 @@ class BirdRouter(Router):
                  "filter no_v6_default { if net = ::/0 then reject; accept; }"]
         for family in (4, 6):
             lines.append(f"protocol kernel kernel{family} {{ merge paths on; scan time 10; "
-                         f"ipv{family} {{ import none; export filter to_kernel; }}; }}")
+                         f"{'persist; graceful restart on; ' if nonstop else ''}ipv{family} {{ import none; export filter to_kernel; }}; }}")
             routes = [(net, via) for net, via in self.statics if net.version == family]
             if routes:
                 lines.append(f"protocol static static{family} {{ check link on; ipv{family};")
@@ -206,6 +211,8 @@ class BirdRouter(Router):
         lines = [f"protocol bgp {name} {{", f"  local {session.local} as {self.spec.asn};",
                  f"  neighbor {neighbor} as {session.remote_as};", *dynamic,
                  "  hold time 9; keepalive time 3; connect delay time 1; connect retry time 2; error wait time 1, 3;"]
+        if self.style.nonstop:
+            lines.append(f"  graceful restart on; graceful restart time {self.style.nonstop};")
         if session.to_node:
             lines.append("  passive on;")
             if self.style.password:
