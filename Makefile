@@ -10,7 +10,7 @@ VERSION := $(shell cat agent/base/VERSION)
 
 PKGS_weftd    := libnl-3.0 libnl-route-3.0 libnl-genl-3.0 libnftables libuv yaml-0.1 libcjson libsodium libmicrohttpd
 PKGS_weft-cni := libnl-3.0 jansson libsodium
-PKGS_weftctl  := libcjson yaml-0.1
+PKGS_weftctl  := libcjson yaml-0.1 libsodium
 PKGS_test     := $(PKGS_weftd) jansson cmocka
 
 PROGRAMS := weftd weft-cni weftctl

@@ -49,6 +49,33 @@ bool weft_kind_has_status(enum weft_kind kind)
 	       kind == WEFT_BGPPEER || kind == WEFT_BGPADVERTISEMENT;
 }
 
+static bool lower_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool weft_name_valid(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || len > WEFT_NAME_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		bool edge = i == 0 || i + 1 == len || name[i - 1] == '.' || name[i + 1] == '.';
+		if (!lower_alnum(name[i]) && (edge || (name[i] != '-' && name[i] != '.')))
+			return false;
+	}
+	return true;
+}
+
+bool weft_secret_key_valid(const char *key)
+{
+	size_t len = strlen(key);
+
+	return len > 0 && len <= WEFT_NAME_MAX &&
+	       strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == len;
+}
+
 const char *weft_label_get(const struct weft_label *labels, size_t n, const char *key)
 {
 	for (size_t i = 0; i < n; i++)

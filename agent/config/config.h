@@ -42,7 +42,8 @@ enum weft_restart_profile { WEFT_RESTART_FAST, WEFT_RESTART_GRACEFUL };
 struct weft_config_datastore {
 	enum weft_datastore_kind kind;
 	char path[WEFT_PATH_MAX];
-	uint64_t rescan_ms; /* list the folder again so often; 0 = only on network file systems */
+	uint64_t rescan_ms;           /* list the folder again so often; 0 = only on network file systems */
+	char seal_key[WEFT_PATH_MAX]; /* file with what opens sealed values (weft/seal.h); "" = none */
 
 	/* KUBERNETES */
 	char kubeconfig[WEFT_PATH_MAX]; /* "" = in a cluster, by its service account */

@@ -119,6 +119,7 @@ static const struct weft_field fields[] = {
         {"kind", weft_field_enum, AT(datastore.kind), WEFT_FIELD_REQUIRED, &kind_enum},
         {"path", config_field_path, AT(datastore.path), 0, &path_room},
         {"rescan", config_field_duration, AT(datastore.rescan_ms), 0, &rescan_limits},
+        {"sealKey", config_field_path, AT(datastore.seal_key), 0, &path_room},
         {"kubeconfig", config_field_path, AT(datastore.kubeconfig), 0, &path_room},
         {"context", field_context, AT(datastore.context), 0, NULL},
         {"servers", field_servers, 0, 0, NULL},
@@ -131,7 +132,7 @@ WEFT_FIELD_TABLE(table, fields);
 /* Which kind a key belongs to, by its place in the table; `kind` itself belongs to both. */
 static bool key_of(enum weft_datastore_kind kind, size_t i)
 {
-	return i == 0 || (kind == WEFT_DATASTORE_DIRECTORY) == (i <= 2);
+	return i == 0 || (kind == WEFT_DATASTORE_DIRECTORY) == (i <= 3);
 }
 
 static int foreign_keys(struct weft_decode_ctx *ctx, const cJSON *v, enum weft_datastore_kind kind)
@@ -204,6 +205,8 @@ void config_datastore_dump(const struct weft_config_datastore *d, struct weft_bu
 	if (d->kind == WEFT_DATASTORE_DIRECTORY) {
 		weft_buf_printf(out, "  path: \"%s\"\n  rescan: %s\n", d->path,
 		                config_duration_str(d->rescan_ms, rescan));
+		if (*d->seal_key)
+			weft_buf_printf(out, "  sealKey: \"%s\"\n", d->seal_key);
 		return;
 	}
 	if (*d->kubeconfig)

@@ -98,6 +98,13 @@ static const struct ctl_column service_columns[] = {
         {.header = "REASON", .path = "reason", .shrink = 16, .optional = true},
 };
 
+static const struct ctl_option seal_options[] = {
+        {"new-key", "FILE", "make a key pair: the secret key into FILE, the public one is printed"},
+        {"key", "PUBLIC", "seal for whoever has the secret key to this"},
+        {"secret", "NAME", "the Secret that it is for: NAME (in kube-system) or NAMESPACE/NAME"},
+        {"item", "KEY", "the key in that Secret"},
+};
+
 const struct ctl_command ctl_commands[] = {
         {
                 .name = "status",
@@ -314,6 +321,22 @@ const struct ctl_command ctl_commands[] = {
                 .read_args = ctl_trace_args,
                 .page = ctl_trace,
                 .verdict = ctl_trace_verdict,
+        },
+        {
+                .name = "seal",
+                .args = "",
+                .brief = "passwords that may stand in a folder of manifests",
+                .help = "Seals a value, read from standard input, so that only weftd can open it: on nodes whose\n"
+                        "weft.yaml names the secret key (datastore.sealKey). What is printed stands in stringData\n"
+                        "of the Secret that --secret names, under the key --item, and opens nowhere else. weftd is\n"
+                        "not asked: sealing needs the public key only.",
+                .examples =
+                        "  weftctl seal --new-key /etc/weft/seal.key\n"
+                        "  weftctl seal --key weft.dev/seal-public:v1:... --secret weft-bgp --item tor1\n"
+                        "  weftctl seal --key \"$(cat seal.pub)\" --secret weft-bgp --item tor1 < password\n",
+                .options = seal_options,
+                .option_count = WEFT_ARRAY_LEN(seal_options),
+                .local = ctl_seal,
         },
 };
 const size_t ctl_command_count = WEFT_ARRAY_LEN(ctl_commands);

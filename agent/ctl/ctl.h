@@ -168,6 +168,10 @@ enum ctl_exit ctl_bgp_verdict(const cJSON *result); /* CTL_FAILED: not everywher
 bool ctl_drain_lines(const cJSON *draining, const struct ctl_style *style, struct weft_buf *out);
 void ctl_drain(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 
+/* --- seal.c --- */
+
+enum ctl_exit ctl_seal(const cJSON *args);
+
 /* --- format.c --- */
 
 int ctl_yaml(const cJSON *value, struct weft_buf *out, struct weft_err *err);
@@ -196,6 +200,9 @@ struct ctl_command {
 	 * any: then it may stay NULL for nothing. NULL: arguments only filter the list.
 	 */
 	int (*read_args)(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+
+	/* Done here, without a daemon; args are the options. NULL: the daemon is asked. */
+	enum ctl_exit (*local)(const cJSON *args);
 
 	/* A list: an array of rows. */
 	const struct ctl_column *columns;

@@ -248,7 +248,7 @@ static enum ctl_exit run_command(const struct options *o, const struct ctl_comma
 		fprintf(stderr, "weftctl: %s\n", err.text);
 		ret = usage_error(c->name);
 	} else {
-		ret = run(o, c, args);
+		ret = c->local ? c->local(args) : run(o, c, args);
 	}
 	cJSON_Delete(args);
 	return ret;

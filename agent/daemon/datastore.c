@@ -65,17 +65,33 @@ static int open_kubernetes(uv_loop_t *loop, const struct weft_config *cfg, struc
 	return r;
 }
 
+static int load_seal_keys(const struct weft_config_datastore *d, struct weft_seal_keys **out,
+                          struct weft_err *err)
+{
+	struct weft_err why = WEFT_ERR_INIT;
+	int r = *d->seal_key ? weft_seal_keys_load(d->seal_key, out, &why) : 0;
+
+	return r < 0 ? weft_err_set(err, r, "datastore.sealKey: %s", why.text) : 0;
+}
+
 static int open_kind(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
                      struct weft_err *err)
 {
+	struct weft_seal_keys *keys = NULL;
 	int r;
 
 	if (cfg->datastore.kind == WEFT_DATASTORE_KUBERNETES)
 		return open_kubernetes(loop, cfg, out, err);
-	r = weft_directory_new(loop, cfg->datastore.path, out, err);
+	r = load_seal_keys(&cfg->datastore, &keys, err);
 	if (r == 0)
-		weft_directory_rescan(*out, cfg->datastore.rescan_ms);
-	return r;
+		r = weft_directory_new(loop, cfg->datastore.path, out, err);
+	if (r < 0) {
+		weft_seal_keys_free(keys);
+		return r;
+	}
+	weft_directory_rescan(*out, cfg->datastore.rescan_ms);
+	weft_directory_seal_keys(*out, keys);
+	return 0;
 }
 
 int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_source **out,
@@ -95,11 +111,15 @@ int datastore_open(uv_loop_t *loop, const struct weft_config *cfg, struct weft_s
 
 int datastore_check(const struct weft_config *cfg, struct weft_err *err)
 {
+	struct weft_seal_keys *keys = NULL;
 	struct kube_access access;
 	int r;
 
-	if (cfg->datastore.kind != WEFT_DATASTORE_KUBERNETES)
-		return 0;
+	if (cfg->datastore.kind != WEFT_DATASTORE_KUBERNETES) {
+		r = load_seal_keys(&cfg->datastore, &keys, err);
+		weft_seal_keys_free(keys);
+		return r;
+	}
 	r = load_access(&cfg->datastore, &access, err);
 	if (r == 0)
 		kube_access_free(&access);

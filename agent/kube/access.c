@@ -21,6 +21,7 @@
 #include "agent/source/fields.h"
 #include "weft/addr.h"
 #include "weft/cleanup.h"
+#include "weft/object.h"
 
 #define URL_MAX   512
 #define PATH_SAFE "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~/"

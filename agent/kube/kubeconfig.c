@@ -21,6 +21,7 @@
 #include "agent/source/fields.h"
 #include "agent/source/yaml.h"
 #include "weft/cleanup.h"
+#include "weft/object.h"
 
 #define FILES_MAX 16
 #define NAME_MAX_ 256

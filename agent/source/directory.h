@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "weft/err.h"
+#include "weft/seal.h"
 #include "weft/source.h"
 
 /*
@@ -23,5 +24,8 @@ int weft_directory_new(uv_loop_t *loop, const char *path, struct weft_source **o
  * on NFS, SMB, CephFS, 9p and FUSE. Files whose stat(2) is unchanged are not read. Before ops->start().
  */
 void weft_directory_rescan(struct weft_source *s, uint64_t interval_ms);
+
+/* What opens sealed values in Secrets; without it they are errors. Takes the keys. Before ops->start(). */
+void weft_directory_seal_keys(struct weft_source *s, struct weft_seal_keys *keys);
 
 #endif

@@ -47,6 +47,7 @@ void weft_directory_unref(struct weft_directory *d)
 	if (d->fd >= 0)
 		close(d->fd);
 	weft_store_free(&d->store);
+	weft_seal_keys_free(d->store.seal_keys);
 	sodium_memzero(d->store.key, sizeof(d->store.key));
 	free(d);
 }
@@ -77,6 +78,11 @@ static void source_free(struct weft_source *s)
 void weft_directory_rescan(struct weft_source *s, uint64_t interval_ms)
 {
 	((struct weft_directory *)s)->rescan_ms = interval_ms;
+}
+
+void weft_directory_seal_keys(struct weft_source *s, struct weft_seal_keys *keys)
+{
+	((struct weft_directory *)s)->store.seal_keys = keys;
 }
 
 static const struct weft_source_ops ops = {

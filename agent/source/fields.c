@@ -385,25 +385,6 @@ const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t
 	return text;
 }
 
-static bool lower_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-bool weft_name_valid(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (len == 0 || len > WEFT_NAME_MAX)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool edge = i == 0 || i + 1 == len || name[i - 1] == '.' || name[i + 1] == '.';
-		if (!lower_alnum(name[i]) && (edge || (name[i] != '-' && name[i] != '.')))
-			return false;
-	}
-	return true;
-}
-
 const char *weft_decode_name(struct weft_decode_ctx *ctx, const cJSON *v)
 {
 	const char *text = weft_decode_text(ctx, v, WEFT_NAME_MAX);

@@ -126,9 +126,6 @@ bool weft_text_printable(const char *text);
  */
 const char *weft_decode_text(struct weft_decode_ctx *ctx, const cJSON *v, size_t max);
 
-/* DNS-1123 subdomain, at most WEFT_NAME_MAX bytes: the syntax of object names. */
-bool weft_name_valid(const char *name);
-
 /* The text of a string that is such a name; NULL after a failure. */
 const char *weft_decode_name(struct weft_decode_ctx *ctx, const cJSON *v);
 

@@ -21,7 +21,7 @@ static int secret_key(struct weft_decode_ctx *ctx, const struct weft_field *f, c
 	(void)f;
 	if (!text)
 		return ctx->err.code;
-	if (!*text || text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")])
+	if (!weft_secret_key_valid(text))
 		return weft_decode_fail(ctx, v, "\"%.80s\" is not a key of a Secret", text);
 	return weft_decode_copy(ctx, v, text, out);
 }

@@ -13,14 +13,6 @@
 #define MAX_ITEMS 256
 #define MAX_VALUE ((size_t)64 << 10)
 
-static bool key_valid(const char *key)
-{
-	size_t len = strlen(key);
-
-	return len > 0 && len <= WEFT_NAME_MAX &&
-	       strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == len;
-}
-
 static struct weft_secret_item *find_item(struct weft_secret *s, const char *key)
 {
 	for (size_t i = 0; i < s->n_items; i++)
@@ -97,7 +89,7 @@ static int items(struct weft_decode_ctx *ctx, const cJSON *map, struct weft_secr
 		size_t len;
 		int r;
 
-		if (!key_valid(v->string))
+		if (!weft_secret_key_valid(v->string))
 			return weft_decode_fail(ctx, v, "\"%.80s\" is not a key of a Secret", v->string);
 		len = weft_path_push(ctx, v->string);
 		r = cJSON_IsString(v)

@@ -225,13 +225,28 @@ static void keep_former(struct reading *rd, const struct weft_decoded *got)
 		item->generation = rd->file->generation;
 }
 
+/* As weft_decode(), with what is sealed opened. */
+static int decode(struct reading *rd, const cJSON *json, struct weft_decoded *got, struct weft_err *err)
+{
+	int r = weft_decode(json, got, err);
+
+	if (r < 0 || !got->obj || got->kind != WEFT_SECRET)
+		return r;
+	r = weft_seal_open_secret(rd->store->seal_keys, got->obj, err);
+	if (r < 0) {
+		weft_object_free(got->obj);
+		got->obj = NULL;
+	}
+	return r;
+}
+
 static void read_object(struct reading *rd, const cJSON *json)
 {
 	struct weft_err err = WEFT_ERR_INIT;
 	struct weft_decoded got;
 	unsigned line;
 
-	if (weft_decode(json, &got, &err) < 0) {
+	if (decode(rd, json, &got, &err) < 0) {
 		line = weft_yaml_line(rd->doc, got.at ? got.at : json);
 		report(rd, &got, line, "%s", err.text);
 		keep_former(rd, &got);

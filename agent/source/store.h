@@ -22,6 +22,7 @@
 #include <uthash.h>
 
 #include "weft/object.h"
+#include "weft/seal.h"
 #include "weft/source.h"
 
 struct weft_file;
@@ -71,6 +72,7 @@ struct weft_store {
 	struct weft_file *files;
 	struct weft_entry *entries;
 	uint8_t key[WEFT_DIGEST_KEY];
+	struct weft_seal_keys *seal_keys; /* the directory's; NULL = none */
 	weft_sink_fn sink;
 	void *ctx;
 	/* Asked to read a file soon, because another one's change made its objects count or not count. */

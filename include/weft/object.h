@@ -41,6 +41,11 @@ bool weft_kind_namespaced(enum weft_kind kind);
 /* May the controller write a status of such an object? */
 bool weft_kind_has_status(enum weft_kind kind);
 
+/* DNS-1123 subdomain, at most WEFT_NAME_MAX bytes: the syntax of object names. */
+bool weft_name_valid(const char *name);
+/* The syntax of a key in a Secret. */
+bool weft_secret_key_valid(const char *key);
+
 struct weft_label {
 	char *key, *value;
 };

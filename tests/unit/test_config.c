@@ -162,6 +162,7 @@ static void every_key_is_read_and_dumped(void **state)
 {
 	static const char text[] =
 	        "nodeName: \"node-1.rack\"\ndatastore:\n  kind: directory\n  path: \"/a\"\n  rescan: 20s\n"
+	        "  sealKey: \"/s\"\n"
 	        "stateDir: \"/b\"\nrunDir: \"/c\"\nprocSys: \"/p\"\nbird:\n  configDir: \"/d\"\n"
 	        "  socket: \"/e\"\n  templates: \"/f\"\n  binary: \"/g\"\n"
 	        "  restartProfile: graceful\n  staleRoutes: 90s\ncni:\n  confDir: \"/h\"\n"

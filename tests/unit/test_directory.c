@@ -267,6 +267,37 @@ static void a_rescan_sees_what_inotify_does_not(void **state)
 	tmpdir_remove(outside);
 }
 
+/* What another machine wrote last stays in force while what it writes now can't be opened. */
+static void sealed_values_are_opened_or_reported(void **state)
+{
+	static const char format[] =
+	        "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {%s: \"%s\"}\n";
+	char secret[WEFT_SEAL_TEXT], public[WEFT_SEAL_TEXT], text[512];
+	weft_auto(weft_buf_free) struct weft_buf sealed = {0};
+	struct weft_seal_keys *keys = NULL;
+	uint8_t key[WEFT_SEAL_PUBLIC];
+	struct bed *bed = *state;
+
+	assert_int_equal(weft_seal_new(secret, public, NULL), 0);
+	assert_int_equal(weft_seal_keys_parse(secret, strlen(secret), &keys, NULL), 0);
+	public[strcspn(public, "\n")] = '\0';
+	assert_int_equal(weft_seal_public_parse(public, key, NULL), 0);
+	assert_int_equal(weft_seal(key, "kube-system/s/a", "hunter2", 7, &sealed, NULL), 0);
+	weft_directory_seal_keys(bed->source, keys);
+	snprintf(text, sizeof(text), format, "a", sealed.data);
+	put(bed, "s.yaml", text);
+	start(bed);
+	expect(bed, "+Secret/kube-system/s\nsynced\n");
+	snprintf(text, sizeof(text), format, "b", sealed.data);
+	put(bed, "s.yaml", text);
+	expect(bed, "!s.yaml:1 Secret/kube-system/s: b: is sealed for another Secret or key\n");
+	snprintf(text, sizeof(text), format, "a", sealed.data);
+	put(bed, "s.yaml", text);
+	expect(bed, "ok s.yaml\n"); /* the same value: nothing is told */
+	put(bed, "s.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {a: hunter2}\n");
+	expect_silence(bed);
+}
+
 /* An unmounted datastore leaves an empty mount point: that says nothing about the objects. */
 static void an_empty_folder_in_its_place_is_no_return(void **state)
 {
@@ -344,6 +375,7 @@ int main(void)
 	        TEST(a_configmap_swap_is_followed),
 	        TEST(objects_outlive_their_folder),
 	        TEST(a_rescan_sees_what_inotify_does_not),
+	        TEST(sealed_values_are_opened_or_reported),
 	        TEST(an_empty_folder_in_its_place_is_no_return),
 	        TEST(an_overflow_of_the_queue_loses_nothing),
 	        TEST(it_describes_itself),
