@@ -12,7 +12,7 @@
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
  * one turn of the loop. Three things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
- * the note on disk of how old the state is; and, for metrics, a look at BIRD's sessions. Other timers run while something is tried again.
+ * the note on disk of how old the state is; and, while Prometheus scrapes, a look at BIRD's sessions. Other timers run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H

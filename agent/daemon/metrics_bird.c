@@ -12,6 +12,7 @@
 #define ABSENT    "absent"
 #define SINCE_MAX 32
 #define ERROR_MAX 64
+#define POLLS     20
 #define PEER_STR  (WEFT_ADDR_STR + IFNAMSIZ)
 
 struct peer {
@@ -28,6 +29,8 @@ struct metrics_bird {
 	void (*on_answered)(void *ctx);
 	void *ctx;
 	uv_timer_t poll;
+	uint64_t poll_ms;
+	unsigned polls; /* that are left until nobody has scraped for long */
 	struct peer *peers;
 	size_t n_peers;
 	unsigned pending; /* answers that are to come */
@@ -149,7 +152,7 @@ static void on_bfd(void *ctx, const struct bird_reply *reply, const struct weft_
 	answered(b);
 }
 
-bool metrics_bird_ask(struct metrics_bird *b)
+static bool ask(struct metrics_bird *b)
 {
 	if (b->pending)
 		return true; /* somebody asked a moment ago */
@@ -164,7 +167,19 @@ bool metrics_bird_ask(struct metrics_bird *b)
 
 static void on_poll(uv_timer_t *t)
 {
-	metrics_bird_ask(t->data);
+	struct metrics_bird *b = t->data;
+
+	ask(b);
+	if (--b->polls == 0)
+		uv_timer_stop(t);
+}
+
+bool metrics_bird_ask(struct metrics_bird *b)
+{
+	b->polls = POLLS;
+	if (b->poll_ms && !uv_is_active((uv_handle_t *)&b->poll))
+		uv_timer_start(&b->poll, on_poll, b->poll_ms, b->poll_ms);
+	return ask(b);
 }
 
 /* --- writing: BIRD --- */
@@ -479,8 +494,7 @@ struct metrics_bird *metrics_bird_new(uv_loop_t *loop, struct bird_apply *bird, 
 	b->ctx = ctx;
 	uv_timer_init(loop, &b->poll);
 	b->poll.data = b;
-	if (poll_ms)
-		uv_timer_start(&b->poll, on_poll, poll_ms, poll_ms);
+	b->poll_ms = poll_ms;
 	return b;
 }
 
