@@ -70,7 +70,7 @@ static enum MHD_Result wait_for_answer(struct MHD_Connection *connection)
 }
 
 /* Called first when the headers are there: answered at once, whatever body may follow, or suspended and called
- * again; a body that comes then is passed over. */
+ * again, as if for the first time. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **state)
@@ -82,13 +82,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 	struct MHD_Response *r;
 	enum MHD_Result ret;
 
-	(void)method, (void)version, (void)upload, (void)state;
+	(void)method, (void)version, (void)upload, (void)upload_size, (void)state;
 	if (s->closing)
 		return MHD_NO;
-	if (*upload_size) {
-		*upload_size = 0;
-		return MHD_YES;
-	}
 	s->config.answer(s->config.ctx, url, &a);
 	if (a.later)
 		return wait_for_answer(connection);

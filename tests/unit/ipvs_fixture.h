@@ -49,7 +49,12 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
 	struct world *w = *state;
+	struct ipvs_tally t = ipvs_tally(w->ipvs);
+	struct ipvs_stats s = ipvs_stats(w->ipvs);
 
+	/* What is counted is what a walk finds. */
+	for (int i = 0; i < IPVS_STALE; i++)
+		assert_int_equal(t.count[i], s.count[i]);
 	ipvs_free(w->ipvs);
 	free(w->kernel.service);
 	free(w);

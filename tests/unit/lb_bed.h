@@ -3,6 +3,7 @@
 #ifndef TESTS_UNIT_LB_BED_H
 #define TESTS_UNIT_LB_BED_H
 
+#include "ipam/lb_int.h"
 #include "tests/unit/lb_objects.h"
 
 #define IPS   WEFT_ANNOTATION_LB_IPS
@@ -17,6 +18,15 @@ static inline int setup(void **state)
 
 static inline int teardown(void **state)
 {
+	const struct lb *lb = *state;
+	size_t counted[LB_STATES], found[LB_STATES] = {0};
+
+	/* What is counted is what a walk finds. */
+	lb_counts(lb, counted);
+	for (const struct lb_svc *s = lb->services; s; s = s->hh.next)
+		found[s->state]++;
+	for (int i = 0; i < LB_STATES; i++)
+		assert_int_equal(counted[i], found[i]);
 	lb_free(*state);
 	return 0;
 }

@@ -116,6 +116,49 @@ static void labels_of_slices(void **state)
 	weft_object_free(o);
 }
 
+/* When what it tells of happened, for metrics: never a reason to refuse it, or to take it for another one. */
+static void triggers_of_slices(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t want;
+	} cases[] = {
+	        {"\"2030-01-02T03:04:05Z\"", 1893553445000},
+	        {"\"2030-01-02T03:04:05.1Z\"", 1893553445100},
+	        {"\"2030-01-02T03:04:05.123456789Z\"", 1893553445123},
+	        {"\"2030-01-02T03:04:05.Z\"", 1893553445000},
+	        {"\"2030-01-02T03:04:05\"", 0},
+	        {"\"2030-01-02T03:04:05+01:00\"", 0},
+	        {"\"1969-12-31T23:59:59Z\"", 0},
+	        {"\"2030-01-02T03:04:05.12x\"", 0},
+	        {"\"\"", 0},
+	        {"\"soon\"", 0},
+	        {"null", 0},
+	};
+	struct weft_object *first = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		struct weft_object *o;
+		char text[512];
+
+		snprintf(
+		        text, sizeof(text),
+		        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s, annotations: "
+		        "{endpoints.kubernetes.io/last-change-trigger-time: %s}}\naddressType: IPv4\n"
+		        "endpoints: [{addresses: [10.0.0.1]}]\n",
+		        cases[i].text);
+		o = good(text);
+		assert_int_equal(o->endpointslice.trigger_ms, cases[i].want);
+		if (!first)
+			first = o;
+		assert_true(weft_object_equal(o, first));
+		if (o != first)
+			weft_object_free(o);
+	}
+	weft_object_free(first);
+}
+
 static void bad_slices_are_refused(void **state)
 {
 	static const struct {
@@ -155,6 +198,7 @@ int main(void)
 	        cmocka_unit_test(slices_keep_what_can_be_reached),
 	        cmocka_unit_test(texts_of_endpoints_are_shared),
 	        cmocka_unit_test(labels_of_slices),
+	        cmocka_unit_test(triggers_of_slices),
 	        cmocka_unit_test(bad_slices_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,10 +154,29 @@ static int setup(void **state)
 	return 0;
 }
 
+/* What is counted is what a walk finds: of unwanted routes, which are pending or stale, nothing is counted. */
+static void check_tally(const struct fib *f)
+{
+	struct fib_tally t = fib_tally(f);
+	struct fib_stats s = fib_stats(f);
+
+	for (int state = 0; state < FIB_STALE; state++) {
+		size_t n = 0;
+
+		for (int kind = 0; kind < FIB_KINDS; kind++)
+			n += t.count[kind][state];
+		if (state == FIB_PENDING)
+			assert_true(n <= s.count[state]);
+		else
+			assert_int_equal(n, s.count[state]);
+	}
+}
+
 static int teardown(void **state)
 {
 	struct world *w = *state;
 
+	check_tally(w->fib);
 	fib_free(w->fib);
 	links_free(w->links);
 	free(w);
@@ -340,6 +359,82 @@ static void own_events_change_nothing(void **state)
 	assert_int_equal(count(w, FIB_INSTALLED), 1);
 }
 
+/* Repairs are what others did to routes as wanted: removed, altered, replaced; told or found. */
+static void others_changes_are_repairs(void **state)
+{
+	struct world *w = *state;
+	struct weft_route r = route(1, 16), theirs = r, other = route(2, 16);
+
+	want(w, r);
+	apply(w);
+	event(w, MONITOR_ROUTE_DEL, &r, 77, false); /* our own doing */
+	event(w, MONITOR_ROUTE_DEL, &other, 99, false);
+	assert_int_equal(fib_tally(w->fib).repairs, 0);
+	w->kernel.n = 0;
+	event(w, MONITOR_ROUTE_DEL, &r, 99, false);
+	event(w, MONITOR_ROUTE_DEL, &r, 99, false);
+	assert_int_equal(fib_tally(w->fib).repairs, 1);
+	apply(w);
+	theirs.gateway.bytes[3] = 7;
+	w->kernel.route[0].route = theirs;
+	event(w, MONITOR_ROUTE_NEW, &theirs, 99, true);
+	assert_int_equal(fib_tally(w->fib).repairs, 2);
+	apply(w);
+	event(w, MONITOR_ROUTE_NEW, &r, 99, true); /* as it is */
+	assert_int_equal(fib_tally(w->fib).repairs, 2);
+	w->kernel.n = 0;
+	fib_on_event(w->fib, &(struct monitor_event){.type = MONITOR_OVERFLOW});
+	apply(w);
+	assert_int_equal(fib_tally(w->fib).repairs, 3);
+	assert_int_equal(count(w, FIB_INSTALLED), 1);
+}
+
+static struct weft_route special(uint32_t table, uint8_t type, const char *dev, uint32_t metric)
+{
+	struct weft_route r = route(metric & 0xff, metric);
+
+	r.key.table = table;
+	r.type = type;
+	r.gateway = (struct weft_addr){0};
+	strcpy(r.dev, dev);
+	return r;
+}
+
+static void routes_are_counted_by_what_they_are_for(void **state)
+{
+	struct world *w = *state;
+	struct weft_route direct = route(1, 16),
+	                  tunnel = special(RT_TABLE_MAIN, RTN_UNICAST, "weft.ipip", 17);
+	struct weft_route fallback = special(RT_TABLE_MAIN, RTN_UNICAST, "weft.sit", 4096);
+	struct fib_tally t;
+
+	want(w, direct);
+	want(w, tunnel);
+	want(w, fallback);
+	want(w, special(RT_TABLE_MAIN, RTN_BLACKHOLE, "", 8192));
+	want(w, special(RT_TABLE_MAIN, RTN_UNICAST, "weft0123456789a", 2));
+	want(w, special(RT_TABLE_LOCAL, RTN_LOCAL, "", 3));
+	want(w, special(179, RTN_BLACKHOLE, "", 100));
+	t = fib_tally(w->fib);
+	for (int kind = 0; kind < FIB_KINDS; kind++)
+		assert_int_equal(t.count[kind][FIB_PENDING], 1);
+	apply(w);
+	t = fib_tally(w->fib);
+	for (int kind = 0; kind < FIB_KINDS; kind++) {
+		bool no_device = kind == FIB_TUNNEL || kind == FIB_FALLBACK || kind == FIB_POD;
+
+		assert_int_equal(t.count[kind][FIB_INSTALLED], !no_device);
+		assert_int_equal(t.count[kind][FIB_NOT_READY], no_device);
+	}
+	strcpy(direct.dev, "weft.ipip"); /* the same key, for another purpose */
+	want(w, direct);
+	fib_unwant(w->fib, &tunnel.key);
+	t = fib_tally(w->fib);
+	assert_int_equal(t.count[FIB_DIRECT][FIB_INSTALLED], 0);
+	assert_int_equal(t.count[FIB_TUNNEL][FIB_PENDING], 1);
+	assert_int_equal(t.count[FIB_TUNNEL][FIB_NOT_READY], 0);
+}
+
 /* weft-cni was first: its event explains our EEXIST, nobody dumps. */
 static void somebody_wrote_ours_first(void **state)
 {
@@ -473,6 +568,8 @@ int main(void)
 	        T(lost_event_is_looked_up),
 	        T(a_conflict_does_not_dump_for_ever),
 	        T(altered_then_unwanted_is_theirs),
+	        T(others_changes_are_repairs),
+	        T(routes_are_counted_by_what_they_are_for),
 	        T(overflow_resyncs),
 	        T(device_index_is_the_present_one),
 	        T(bad_routes_are_refused),

@@ -176,6 +176,28 @@ static void test_restart_repairs(void **state)
 	                ->odd);
 }
 
+/* What others did to services as wanted is counted once, when a reading finds it. */
+static void test_repairs_are_counted(void **state)
+{
+	struct world *w = *state;
+	struct svc_virtual v = virtual(1), gone = virtual(2);
+
+	WANT(w, v, dest(1, 1));
+	WANT(w, gone, dest(1, 1));
+	applies(w, "SDSD");
+	assert_int_equal(ipvs_resync(w->ipvs, w->now, NULL), 0);
+	assert_int_equal(ipvs_tally(w->ipvs).repairs, 0);
+	put_dest(w, v, 9, 1, false);
+	strcpy(in_kernel(w, gone)->s.scheduler, "lc");
+	assert_int_equal(ipvs_resync(w->ipvs, w->now, NULL), 0);
+	assert_int_equal(ipvs_resync(w->ipvs, w->now, NULL), 0);
+	assert_int_equal(ipvs_tally(w->ipvs).repairs, 2);
+	assert_int_equal(ipvs_tally(w->ipvs).count[IPVS_INSTALLED], 0);
+	assert_int_equal(apply(w), 0);
+	assert_int_equal(ipvs_tally(w->ipvs).count[IPVS_INSTALLED], 2);
+	assert_int_equal(ipvs_tally(w->ipvs).repairs, 2);
+}
+
 /* A persistence engine, or a subnet's persistence: weft sets neither, so it is taken away. */
 static void test_odd_service(void **state)
 {
@@ -357,6 +379,7 @@ int main(void)
 	        T(test_restart_repairs),
 	        T(test_odd_service),
 	        T(test_foreign),
+	        T(test_repairs_are_counted),
 	        T(test_added_is_ours),
 	        T(test_no_removal_before_sweep),
 	        T(test_removal_before_sweep),

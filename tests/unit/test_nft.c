@@ -141,7 +141,9 @@ static void alterations_are_undone(void **state)
 		updates += deeds[i].updates;
 		assert_int_equal(nft_stats(n).replacements, replacements);
 		assert_int_equal(nft_stats(n).element_updates, updates);
+		assert_int_equal(nft_stats(n).repairs, i + 1);
 	}
+	assert_int_equal(nft_stats(n).failures, 0);
 }
 
 static void others_changes_cost_nothing(void **state)
@@ -157,6 +159,8 @@ static void others_changes_cost_nothing(void **state)
 	apply(n);
 	assert_int_equal(nft_stats(n).readbacks, 1);
 	assert_int_equal(nft_stats(n).replacements, 1);
+	assert_int_equal(nft_stats(n).repairs, 0);
+	assert_int_equal(nft_stats(n).peers, 2);
 }
 
 static void shape_follows(void **state)
