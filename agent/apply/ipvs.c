@@ -191,7 +191,8 @@ static struct ipvs_dest *dests_of(const struct svc_dest *dests, size_t *n)
 	for (size_t k = 0; k < *n; k++) {
 		d[k].addr = dests[k].addr;
 		d[k].port = dests[k].port;
-		d[k].flags = (uint8_t)(DEST_WANTED | (dests[k].keep_only ? DEST_KEEP : 0));
+		d[k].flags = (uint8_t)(DEST_WANTED | (dests[k].keep_only ? DEST_KEEP : 0) |
+		                       (dests[k].tunnel ? DEST_TUNNEL : 0));
 		d[k].want = dests[k].keep_only ? 0 : dests[k].weight;
 	}
 	*n = ipvs_dests_sort(d, *n);
@@ -276,7 +277,7 @@ void ipvs_unwant(struct ipvs *i, const struct svc_virtual_key *key)
 	i->wanted_dests -= count_wanted(e);
 	e->wanted = false;
 	for (size_t k = 0; k < e->n; k++) {
-		e->dests[k].flags &= DEST_RUNS | DEST_ODD;
+		e->dests[k].flags &= DEST_FACT;
 		e->dests[k].want = 0;
 	}
 	clear_fault(e);

@@ -13,7 +13,8 @@ enum ipvs_todo ipvs_todo(const struct ipvs_dest *d)
 		return runs ? TODO_REMOVE : TODO_NOTHING;
 	if (!runs)
 		return d->flags & DEST_KEEP ? TODO_NOTHING : TODO_ADD;
-	if (d->run == d->want && !(d->flags & DEST_ODD))
+	if (d->run == d->want && !(d->flags & DEST_ODD) &&
+	    !(d->flags & DEST_TUNNEL) == !(d->flags & DEST_RUNS_TUNNEL))
 		return TODO_NOTHING;
 	return d->want ? TODO_EDIT : TODO_DRAIN;
 }
@@ -59,7 +60,7 @@ static struct ipvs_dest wanted_side(const struct ipvs_dest *d)
 {
 	struct ipvs_dest w = *d;
 
-	w.flags &= DEST_WANTED | DEST_KEEP;
+	w.flags &= DEST_WISH;
 	w.run = 0;
 	return w;
 }
@@ -68,7 +69,7 @@ static struct ipvs_dest running_side(const struct ipvs_dest *d)
 {
 	struct ipvs_dest r = *d;
 
-	r.flags &= DEST_RUNS | DEST_ODD;
+	r.flags &= DEST_FACT;
 	r.want = 0;
 	return r;
 }

@@ -25,7 +25,11 @@ enum {
 	DEST_WANTED = 1,
 	DEST_KEEP = 2, /* wanted with weight 0, but only while it runs */
 	DEST_RUNS = 4,
-	DEST_ODD = 8, /* runs with what weft never sets: to be edited */
+	DEST_ODD = 8,          /* runs with what weft never sets: to be edited */
+	DEST_TUNNEL = 16,      /* wanted by tunnel */
+	DEST_RUNS_TUNNEL = 32, /* runs so */
+	DEST_WISH = DEST_WANTED | DEST_KEEP | DEST_TUNNEL,
+	DEST_FACT = DEST_RUNS | DEST_ODD | DEST_RUNS_TUNNEL,
 };
 
 /* 24 bytes without padding: there are a hundred thousand of them, compared as memory. */

@@ -110,7 +110,7 @@ static int take_dest(void *ctx, const struct nlmsghdr *nlh)
 	odd = m.odd || m.weight > UINT16_MAX;
 	d.addr = m.addr;
 	d.port = m.port;
-	d.flags = (uint8_t)(DEST_RUNS | (odd ? DEST_ODD : 0));
+	d.flags = (uint8_t)(DEST_RUNS | (odd ? DEST_ODD : 0) | (m.tunnel ? DEST_RUNS_TUNNEL : 0));
 	d.run = m.weight > UINT16_MAX ? UINT16_MAX : (uint16_t)m.weight;
 	l->d[l->n++] = d;
 	return 0;

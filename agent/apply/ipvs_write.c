@@ -129,11 +129,12 @@ static void written(struct message *m)
 	case DEST_NEW:
 	case DEST_SET:
 		d->flags |= DEST_RUNS;
-		d->flags &= (uint8_t)~DEST_ODD;
+		d->flags &= (uint8_t) ~(DEST_ODD | DEST_RUNS_TUNNEL);
+		d->flags |= d->flags & DEST_TUNNEL ? DEST_RUNS_TUNNEL : 0;
 		d->run = d->want;
 		break;
 	case DEST_DEL:
-		d->flags &= DEST_WANTED | DEST_KEEP;
+		d->flags &= DEST_WISH;
 		break;
 	}
 }
@@ -145,7 +146,7 @@ static void outcome(struct round *r, struct message *m, int error, const char *k
 	else if (error == -ESRCH || (m->op == SERVICE_DEL && error == -ENOENT))
 		ipvs_set_absent(m->e); /* the service itself is not there (any more) */
 	else if (m->op == DEST_SET && error == -ENOENT)
-		m->e->dests[m->dest].flags &= DEST_WANTED | DEST_KEEP;
+		m->e->dests[m->dest].flags &= DEST_WISH;
 	else if (error == -EEXIST && (m->op == SERVICE_NEW || m->op == DEST_NEW))
 		exists(r, m);
 	else

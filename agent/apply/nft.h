@@ -40,6 +40,10 @@ struct nft_shape {
 	struct weft_prefix
 	        pod_cidrs[NFT_CIDRS]; /* of the cluster: keep their source towards ClusterIPs (S21) */
 	size_t n_pod_cidrs;
+
+	/* Marks of what belongs to no connection we know: from outside, and out of a tunnel. 0 = no such rule
+	 * (agent/plan/handover.h). */
+	uint32_t hand_over, hand_on;
 };
 
 struct nft;

@@ -178,6 +178,22 @@ static void mark_and_judge(struct weft_buf *b, const char *who)
 	weft_buf_str(b, "\t\tct state related accept\n\t\tjump judge\n");
 }
 
+/*
+ * A TCP segment that opens no connection, and of none that conntrack knows: IPVS gives it to a node that is being
+ * drained. The connection's packets stay "new" here, as their replies go another way.
+ */
+static void hand_over_rules(struct weft_buf *b, const char *from, uint32_t mark)
+{
+	if (!mark)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		weft_buf_printf(b,
+		                "\t\t%s %s daddr @vip%c meta l4proto tcp tcp flags & (syn | rst) == 0"
+		                " ct state { new, invalid } counter meta mark set 0x%08x accept"
+		                " comment \"its node is being drained\"\n",
+		                from, families[i].ip, families[i].digit, mark);
+}
+
 static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 {
 	chain(b, "services_own", "this node itself; source ranges bind it like others",
@@ -187,6 +203,8 @@ static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 	chain(b, "services_in", "before IPVS, which is at priority 99",
 	      "filter hook input priority filter - 5");
 	decap_rules(b, shape);
+	hand_over_rules(b, "iifname != \"" WEFT_DEV_PREFIX "*\"", shape->hand_over);
+	hand_over_rules(b, "iifname { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }", shape->hand_on);
 	mark_and_judge(b, PODS " ");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,

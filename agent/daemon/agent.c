@@ -118,6 +118,7 @@ static int open_draining(struct agent *a, struct weft_err *err)
 	                             .on_wake = on_drain_wake,
 	                             .ctx = a};
 
+	a->handover = handover_new();
 	return draining_new(&o, &a->draining, err);
 }
 
@@ -248,6 +249,7 @@ void agent_close(struct agent *a)
 	bird_apply_free(a->bird);
 	metrics_bird_free(a->metrics_bird);
 	draining_free(a->draining);
+	handover_free(a->handover);
 	agent_services_close(a);
 	if (a->source)
 		a->source->ops->free(a->source);

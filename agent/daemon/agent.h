@@ -88,6 +88,9 @@ struct agent {
 	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
 	struct draining *draining;
+	struct handover *handover;
+	bool hands_over;    /* some node is drained: IPVS takes up connections in their middle */
+	bool cordon_drains; /* as BGPConfig said when the other nodes were looked at */
 	struct serve_server *server;
 	struct agent_counters counters;
 	struct metrics_bird *metrics_bird;

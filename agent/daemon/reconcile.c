@@ -55,6 +55,41 @@ static void take_self(struct agent *a)
 	a->no_self = !self;
 }
 
+static const struct weft_bgpconfig *bgpconfig(const struct agent *a)
+{
+	const struct weft_object *obj = cluster_get(a->cluster, WEFT_BGPCONFIG, "default");
+
+	return obj ? &obj->bgpconfig : NULL;
+}
+
+/* The tunnel to a node must end somewhere: there is a pool with tunnels. */
+static void note_drained(struct agent *a, const char *name)
+{
+	static const struct weft_addr nowhere;
+	const struct weft_object *node = cluster_get(a->cluster, WEFT_NODE, name);
+	bool there = node && cluster_wants_tunnel(a->cluster, AF_INET);
+	bool drained = there && drain_reasons_of(node, bgpconfig(a));
+
+	handover_node(a->handover, name, drained, there ? &node->node.ip4 : &nowhere, uv_now(a->loop));
+}
+
+static bool note_each(void *ctx, const struct weft_object *node)
+{
+	note_drained(ctx, node->meta.name);
+	return false;
+}
+
+static void take_bgp(struct agent *a)
+{
+	const struct weft_bgpconfig *cfg = bgpconfig(a);
+	bool cordon = cfg && cfg->drain_on_cordon;
+
+	a->bgp_dirty = true;
+	if (cordon != a->cordon_drains)
+		cluster_each(a->cluster, WEFT_NODE, note_each, a);
+	a->cordon_drains = cordon;
+}
+
 static void drain_cluster(struct agent *a)
 {
 	struct cluster_dirty d;
@@ -69,12 +104,13 @@ static void drain_cluster(struct agent *a)
 		case CLUSTER_DIRTY_NODE:
 			tunnels_peers_update(a->tunnel_peers, a->cluster, d.node);
 			serving_node_changed(a->serving, d.node);
+			note_drained(a, d.node);
 			break;
 		case CLUSTER_DIRTY_POOLS:
 			a->tunnels_dirty = a->holdings_dirty = true;
 			break;
 		case CLUSTER_DIRTY_BGP:
-			a->bgp_dirty = true;
+			take_bgp(a);
 			break;
 		case CLUSTER_DIRTY_SELF:
 			take_self(a);
@@ -293,6 +329,19 @@ static void note_failure(struct agent *a, const char *what, const struct weft_er
 	a->resync = true;
 }
 
+static void plan_handover(struct agent *a)
+{
+	struct handover_targets t;
+
+	handover_turn(a->handover, uv_now(a->loop));
+	t = handover_targets(a->handover, a->cfg.node_name);
+	if (!serving_handover(a->serving, &t))
+		return;
+	a->hands_over = weft_addr_is_set(&t.first) || weft_addr_is_set(&t.next);
+	agent_want_sysctls(a);
+	want_table(a);
+}
+
 static void plan_services(struct agent *a)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -312,6 +361,7 @@ static void plan_services(struct agent *a)
 		if (ipvs_resync(a->ipvs, uv_now(a->loop), &err) < 0)
 			note_failure(a, "reading IPVS", &err);
 	}
+	plan_handover(a);
 	serving_plan(a->serving);
 }
 
@@ -387,6 +437,8 @@ static void arm_deadline(struct agent *a)
 		at = nft_deadline(a->nft);
 	if (ipvs_deadline(a->ipvs) < at)
 		at = ipvs_deadline(a->ipvs);
+	if (handover_deadline(a->handover) < at)
+		at = handover_deadline(a->handover);
 	if (agent_services_deadline(a) < at)
 		at = agent_services_deadline(a);
 	if (a->resync && now + 1000 < at)

@@ -408,6 +408,7 @@ void serving_shape(const struct serving *s, struct nft_shape *shape)
 	shape->masquerade_all = s->o.cfg->services.masquerade_all;
 	shape->n_service_cidrs = s->n_cidrs < NFT_CIDRS ? s->n_cidrs : NFT_CIDRS;
 	memcpy(shape->service_cidrs, s->cidrs, shape->n_service_cidrs * sizeof(s->cidrs[0]));
+	handover_shape(s, shape);
 }
 
 /* On any address of the node: which of them answer is a setting, and may have been another one. */

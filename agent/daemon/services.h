@@ -28,6 +28,7 @@
 #include "agent/apply/link.h"
 #include "agent/apply/nft.h"
 #include "agent/config/config.h"
+#include "agent/plan/handover.h"
 #include "agent/plan/services.h"
 #include "agent/plan/wanted.h"
 #include "agent/serve/health.h"
@@ -60,6 +61,9 @@ void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struc
 
 /* The node is drained: no VIP and no service CIDR is announced. Takes effect with serving_refresh(). */
 void serving_drain(struct serving *s, bool drained);
+
+/* Who gets what belongs to no connection of ours. True: it is other than before, the table's shape too. */
+bool serving_handover(struct serving *s, const struct handover_targets *t);
 
 /* A Node came, went or changed its addresses: VIPs must not be one of them (H4). */
 void serving_node_changed(struct serving *s, const char *node);

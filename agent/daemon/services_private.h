@@ -97,6 +97,10 @@ struct serving {
 	uint64_t pending_since;          /* ms of uv_hrtime(); 0 = nothing waits */
 	struct served *planning;         /* whose marks are asked for just now; NULL = a preview */
 
+	/* services_handover.c */
+	struct handover_targets handover;
+	uint32_t mark_over, mark_on; /* 0 = never needed */
+
 	/* services_env.c */
 	struct weft_addr ip4, ip6;
 	struct weft_addr *node_addrs;
@@ -116,6 +120,9 @@ struct serving {
 	struct svc_env env;
 	uint8_t adverts_digest[WEFT_DIGEST];
 };
+
+/* services_handover.c */
+void handover_shape(const struct serving *s, struct nft_shape *shape);
 
 /* services_claims.c */
 /* Stand for what the plan has, let go of the rest; what another Service holds leaves the plan. */

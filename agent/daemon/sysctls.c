@@ -84,7 +84,6 @@ static void want_services(struct agent *a)
 	        {"conn_reuse_mode", "1"},
 	        {"nat_icmp_send", "0"}, /* it searches all destinations for each ICMP error */
 	        {"schedule_icmp", "0"},
-	        {"sloppy_tcp", "0"},
 	};
 	char path[SYSCTL_PATH_MAX];
 
@@ -92,6 +91,7 @@ static void want_services(struct agent *a)
 		snprintf(path, sizeof(path), "net/ipv4/vs/%s", ipvs[i][0]);
 		want(a, path, ipvs[i][1], true);
 	}
+	want(a, "net/ipv4/vs/sloppy_tcp", a->hands_over ? "1" : "0", true);
 	want(a, "net/ipv4/vs/run_estimation", a->cfg.services.statistics ? "1" : "0", true);
 	/* VIPs are local addresses: no link may learn by ARP that they are here. */
 	want(a, "net/ipv4/conf/all/arp_ignore", "1", false);

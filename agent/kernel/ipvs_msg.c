@@ -134,7 +134,8 @@ static int put_dest(struct nl_msg *msg, const struct ipvs_msg_dest *d, bool full
 	TRY(nla_put(msg, IPVS_DEST_ATTR_ADDR, sizeof(addr), &addr));
 	TRY(nla_put_u16(msg, IPVS_DEST_ATTR_PORT, htons(d->port)));
 	if (full) {
-		TRY(nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD, IP_VS_CONN_F_MASQ));
+		TRY(nla_put_u32(msg, IPVS_DEST_ATTR_FWD_METHOD,
+		                d->tunnel ? IP_VS_CONN_F_TUNNEL : IP_VS_CONN_F_MASQ));
 		TRY(nla_put_u32(msg, IPVS_DEST_ATTR_WEIGHT, d->weight));
 		TRY(nla_put_u32(msg, IPVS_DEST_ATTR_U_THRESH, 0));
 		TRY(nla_put_u32(msg, IPVS_DEST_ATTR_L_THRESH, 0));
@@ -278,6 +279,7 @@ int ipvs_msg_dest_parse(const struct nlmsghdr *nlh, struct ipvs_msg_dest *out)
 	        [IPVS_DEST_ATTR_INACT_CONNS] = {.type = NLA_U32},
 	};
 	struct nlattr *tb[IPVS_CMD_ATTR_MAX + 1], *d[IPVS_DEST_ATTR_MAX + 1];
+	uint32_t method;
 
 	memset(out, 0, sizeof(*out));
 	if (attributes(nlh, tb, IPVS_CMD_ATTR_MAX, top) || !tb[IPVS_CMD_ATTR_DEST] ||
@@ -288,8 +290,10 @@ int ipvs_msg_dest_parse(const struct nlmsghdr *nlh, struct ipvs_msg_dest *out)
 	out->weight = get_u32(d[IPVS_DEST_ATTR_WEIGHT]);
 	out->active = get_u32(d[IPVS_DEST_ATTR_ACTIVE_CONNS]);
 	out->inactive = get_u32(d[IPVS_DEST_ATTR_INACT_CONNS]);
-	out->odd = (get_u32(d[IPVS_DEST_ATTR_FWD_METHOD]) & IP_VS_CONN_F_FWD_MASK) != IP_VS_CONN_F_MASQ ||
-	           get_u32(d[IPVS_DEST_ATTR_U_THRESH]) || get_u32(d[IPVS_DEST_ATTR_L_THRESH]);
+	method = get_u32(d[IPVS_DEST_ATTR_FWD_METHOD]) & IP_VS_CONN_F_FWD_MASK;
+	out->tunnel = method == IP_VS_CONN_F_TUNNEL;
+	out->odd = (method != IP_VS_CONN_F_MASQ && !out->tunnel) || get_u32(d[IPVS_DEST_ATTR_U_THRESH]) ||
+	           get_u32(d[IPVS_DEST_ATTR_L_THRESH]);
 	return get_addr(d[IPVS_DEST_ATTR_ADDR], nla_get_u16(d[IPVS_DEST_ATTR_ADDR_FAMILY]), &out->addr);
 }
 

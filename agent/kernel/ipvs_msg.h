@@ -37,6 +37,7 @@ struct ipvs_msg_dest {
 	uint16_t port;
 	uint32_t weight;
 	uint32_t active, inactive; /* read only: connections */
+	bool tunnel;               /* by IPIP (IPv4 address), else by NAT */
 	bool odd;                  /* read only: another forwarding method, thresholds */
 };
 

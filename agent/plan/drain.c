@@ -16,7 +16,7 @@
 struct one {
 	enum bgp_drain stage;
 	unsigned reasons;
-	uint64_t since, at, wait;
+	uint64_t since, from, at, wait; /* from: LAST_RESORT; at: WITHDRAWN */
 };
 
 struct peer {
@@ -57,7 +57,7 @@ unsigned drain_reasons_of(const struct weft_object *node, const struct weft_bgpc
 		reasons |= DRAIN_ANNOTATION;
 	if (node->node.cordoned && cfg && cfg->drain_on_cordon)
 		reasons |= DRAIN_CORDON;
-	if (weft_label_get(m->labels, m->n_labels, DRAIN_EXCLUDE_LABEL))
+	if (weft_label_get(m->labels, m->n_labels, WEFT_LABEL_EXCLUDE))
 		reasons |= DRAIN_EXCLUDED;
 	if (node->node.autoscaler_taint)
 		reasons |= DRAIN_AUTOSCALER;
@@ -79,7 +79,7 @@ const char *drain_reason_text(unsigned one)
 	case DRAIN_CORDON:
 		return "cordoned";
 	case DRAIN_EXCLUDED:
-		return "label " DRAIN_EXCLUDE_LABEL;
+		return "label " WEFT_LABEL_EXCLUDE;
 	case DRAIN_AUTOSCALER:
 		return "taint ToBeDeletedByClusterAutoscaler";
 	case DRAIN_STOPPING:
@@ -98,6 +98,14 @@ const char *drain_stage_name(enum bgp_drain stage)
 
 /* --- one drain --- */
 
+static void schedule(struct one *o)
+{
+	bool notice = o->wait && !(o->reasons & (DRAIN_COMMAND | DRAIN_STOPPING));
+
+	o->from = o->since + (notice ? DRAIN_NOTICE_MS : 0);
+	o->at = o->from + o->wait;
+}
+
 static bool set_reasons(struct one *o, unsigned reasons, uint64_t wait_ms, uint64_t now)
 {
 	unsigned before = o->reasons;
@@ -108,7 +116,7 @@ static bool set_reasons(struct one *o, unsigned reasons, uint64_t wait_ms, uint6
 	if (!before) {
 		o->since = now;
 		o->wait = wait_ms < DRAIN_WAIT_MAX ? wait_ms : DRAIN_WAIT_MAX;
-		o->at = now + o->wait;
+		schedule(o);
 	}
 	return true;
 }
@@ -116,10 +124,10 @@ static bool set_reasons(struct one *o, unsigned reasons, uint64_t wait_ms, uint6
 /* A clock that was set back must not prolong the wait. */
 static void follow_clock(struct one *o, uint64_t now)
 {
-	if (o->at > now && o->at - now > o->wait)
-		o->at = now + o->wait;
-	if (o->since > now)
-		o->since = now;
+	if (o->since <= now)
+		return;
+	o->since = now;
+	schedule(o);
 }
 
 static bool turn(struct one *o, uint64_t now)
@@ -127,7 +135,10 @@ static bool turn(struct one *o, uint64_t now)
 	enum bgp_drain before = o->stage;
 
 	follow_clock(o, now);
-	o->stage = !o->reasons ? BGP_DRAIN_NONE : now >= o->at ? BGP_DRAIN_WITHDRAWN : BGP_DRAIN_LAST_RESORT;
+	if (!o->reasons || now < o->from)
+		o->stage = BGP_DRAIN_NONE;
+	else
+		o->stage = now >= o->at ? BGP_DRAIN_WITHDRAWN : BGP_DRAIN_LAST_RESORT;
 	return o->stage != before;
 }
 
@@ -135,7 +146,9 @@ static uint64_t deadline(const struct one *o)
 {
 	bool waits = o->reasons && o->stage != BGP_DRAIN_WITHDRAWN;
 
-	return waits ? o->at : DRAIN_NEVER;
+	if (!waits)
+		return DRAIN_NEVER;
+	return o->stage == BGP_DRAIN_NONE ? o->from : o->at;
 }
 
 bool drain_node(struct drain *d, unsigned mask, unsigned reasons, uint64_t wait_ms, uint64_t now)
@@ -277,7 +290,8 @@ static bool restore(struct one *o, unsigned reasons, uint64_t since, uint64_t wa
 {
 	if (!reasons || wait > DRAIN_WAIT_MAX || since > UINT64_MAX / 2)
 		return false;
-	*o = (struct one){.reasons = reasons, .since = since, .at = since + wait, .wait = wait};
+	*o = (struct one){.reasons = reasons, .since = since, .wait = wait};
+	schedule(o);
 	return true;
 }
 

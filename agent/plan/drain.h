@@ -3,7 +3,8 @@
  * Drains: traffic leaves this node, or one of its peers, before something is done to it. Pure: reasons and the
  * time in, stages out.
  *
- *	a reason begins     -> LAST_RESORT   everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)
+ *	a reason begins     -> (notice)      other nodes learn of it, too: agent/plan/handover.h
+ *	                    -> LAST_RESORT   everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)
  *	the wait is over    -> WITHDRAWN     VIPs are announced no more; pod blocks are: pods here go on
  *	no reason is left   -> NONE          everything is announced as before
  *
@@ -33,7 +34,9 @@ enum drain_reason {
 	DRAIN_AUTOSCALER = 0x10,
 	DRAIN_STOPPING = 0x20, /* SIGTERM, with drainOnStop; not kept over a restart */
 };
-#define DRAIN_EXCLUDE_LABEL "node.kubernetes.io/exclude-from-external-load-balancers"
+
+/* Between a reason of the Node object and what follows. What only we know of (the command) needs none. */
+#define DRAIN_NOTICE_MS 1000
 
 #define DRAIN_NEVER    UINT64_MAX
 #define DRAIN_WAIT_MAX (UINT64_C(3600) * 1000)

@@ -62,6 +62,7 @@ struct svc_dest {
 	uint16_t port;
 	uint16_t weight;
 	bool keep_only; /* weight 0, and only where the kernel already has it */
+	bool tunnel;    /* packets go there as they are, by IPIP (agent/plan/handover.h); else by NAT */
 };
 
 struct svc_virtual {
@@ -140,7 +141,7 @@ struct svc_env {
 	size_t n_external_ips;
 	const char *scheduler; /* default */
 	/* Announcing. */
-	bool drained; /* nothing is */
+	bool drained;                             /* nothing is */
 	const struct weft_object *const *adverts; /* BGPAdvertisements that select this node */
 	size_t n_adverts;
 	/* Does a Node of the cluster have this address? (H4) Its name or NULL. */

@@ -48,11 +48,11 @@ bool cluster_synced(const struct cluster *c);
 /* --- dirty keys --- */
 
 enum cluster_dirty_kind {
-	CLUSTER_DIRTY_BLOCK,    /* a CIDR: plan its routes (and its advert); it may be gone */
-	CLUSTER_DIRTY_NODE,     /* a node's name: its addresses changed; it may be gone */
-	CLUSTER_DIRTY_POOLS,    /* which pools there are, what they allow, which select us */
-	CLUSTER_DIRTY_BGP,      /* something that the BGP model is made of */
-	CLUSTER_DIRTY_SELF,     /* our own Node: addresses, labels, AS number, there or not */
+	CLUSTER_DIRTY_BLOCK, /* a CIDR: plan its routes (and its advert); it may be gone */
+	CLUSTER_DIRTY_NODE,  /* a node's name: its addresses or reasons to drain it changed; it may be gone */
+	CLUSTER_DIRTY_POOLS, /* which pools there are, what they allow, which select us */
+	CLUSTER_DIRTY_BGP,   /* something that the BGP model is made of */
+	CLUSTER_DIRTY_SELF,  /* our own Node: addresses, labels, AS number, there or not */
 	CLUSTER_DIRTY_SERVICES, /* what all Services depend on: ServiceCIDRs, BGPAdvertisements */
 };
 

@@ -83,6 +83,24 @@ static bool readdress(struct cluster *c, struct node_entry *n, const struct weft
 	return changed;
 }
 
+static bool differs(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) != 0 : a != b;
+}
+
+/* Does it say otherwise now whether it is to be drained? */
+static bool drain_changed(const struct weft_object *old, const struct weft_object *new)
+{
+	const struct weft_meta *o = &old->meta, *n = &new->meta;
+
+	return old->node.cordoned != new->node.cordoned ||
+	       old->node.autoscaler_taint != new->node.autoscaler_taint ||
+	       differs(weft_label_get(o->labels, o->n_labels, WEFT_LABEL_EXCLUDE),
+	               weft_label_get(n->labels, n->n_labels, WEFT_LABEL_EXCLUDE)) ||
+	       differs(weft_label_get(o->annotations, o->n_annotations, WEFT_ANNOTATION_DRAIN),
+	               weft_label_get(n->annotations, n->n_annotations, WEFT_ANNOTATION_DRAIN));
+}
+
 static void blocks_of_node_dirty(struct cluster *c, const struct node_entry *n)
 {
 	for (const struct block_entry *b = n->blocks; b; b = b->node_next)
@@ -126,6 +144,8 @@ static void changed(struct cluster *c, struct node_entry *n, struct weft_object 
 	if (moved || !old || !new) {
 		dirty_node(c, n->key);
 		blocks_of_node_dirty(c, n);
+	} else if (drain_changed(old, new)) {
+		dirty_node(c, n->key);
 	}
 	if (moved) {
 		for (int v6 = 0; v6 < 2; v6++) {

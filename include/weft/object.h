@@ -411,6 +411,7 @@ void weft_object_digest(const struct weft_object *obj, const uint8_t key[WEFT_DI
 /* A label's or annotation's value, NULL if there is none. */
 const char *weft_label_get(const struct weft_label *labels, size_t n, const char *key);
 
+#define WEFT_LABEL_EXCLUDE "node.kubernetes.io/exclude-from-external-load-balancers"
 /* Annotation of a Node: "true" drains it (docs/operations.md). */
 #define WEFT_ANNOTATION_DRAIN "weft.dev/drain"
 

@@ -70,6 +70,20 @@ static void test_another_reason_neither_prolongs_nor_ends_it(void **state)
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
 }
 
+/* The other nodes see the Node object as we do: they get a second before the routers hear of it. */
+static void test_others_learn_of_it_first(void **state)
+{
+	struct drain *d = *state;
+
+	drain_node(d, ~0u, DRAIN_CORDON, 10000, T0);
+	drain_turn(d, T0);
+	assert_int_equal(drain_state(d).stage, BGP_DRAIN_NONE);
+	assert_int_equal(drain_deadline(d), T0 + DRAIN_NOTICE_MS);
+	assert_true(drain_turn(d, T0 + DRAIN_NOTICE_MS));
+	assert_int_equal(drain_state(d).stage, BGP_DRAIN_LAST_RESORT);
+	assert_int_equal(drain_deadline(d), T0 + DRAIN_NOTICE_MS + 10000);
+}
+
 static void test_no_wait_is_withdrawn_at_once(void **state)
 {
 	struct drain *d = *state;
@@ -196,7 +210,7 @@ static void test_damaged_text_drains_nothing(void **state)
 
 static void test_reasons_of_a_node(void **state)
 {
-	struct weft_label label = {(char *)(uintptr_t)DRAIN_EXCLUDE_LABEL, (char *)(uintptr_t) ""};
+	struct weft_label label = {(char *)(uintptr_t)WEFT_LABEL_EXCLUDE, (char *)(uintptr_t) ""};
 	struct weft_label annotation = {(char *)(uintptr_t)WEFT_ANNOTATION_DRAIN, (char *)(uintptr_t) "true"};
 	struct weft_object node = {.kind = WEFT_NODE};
 	struct weft_bgpconfig cfg = {.drain_on_cordon = true, .drain_wait_s = 3};
@@ -225,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        T(test_stages_in_order),
 	        T(test_another_reason_neither_prolongs_nor_ends_it),
+	        T(test_others_learn_of_it_first),
 	        T(test_no_wait_is_withdrawn_at_once),
 	        T(test_a_clock_that_jumps),
 	        T(test_peers_by_name),
