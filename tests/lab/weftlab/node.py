@@ -61,6 +61,7 @@ class Node(HasAddresses):
         self.addresses: list = []  # ip_interface objects of its links
         self.pods: list[Pod] = []
         self.labels: dict = {}  # more labels of its Node object
+        self.annotations: dict = {}
         for folder in ("state", "run", "bird", "cni"):
             os.makedirs(f"{directory}/{folder}", exist_ok=True)
         self.config_path = f"{directory}/weft.yaml"
@@ -91,7 +92,7 @@ class Node(HasAddresses):
                 "metadata": {"name": self.name,
                              "labels": {"kubernetes.io/hostname": self.name, "rack": self.spec.rack,
                                         "topology.kubernetes.io/zone": f"rack{self.spec.rack}", **self.labels},
-                             "annotations": {"weft.dev/as-number": str(self.spec.asn)}},
+                             "annotations": {"weft.dev/as-number": str(self.spec.asn), **self.annotations}},
                 "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]
                            + [{"type": "Hostname", "address": self.name}]}}
 
