@@ -44,6 +44,7 @@ struct nft_shape {
 	/* Marks of what belongs to no connection we know: from outside, and out of a tunnel. 0 = no such rule
 	 * (agent/plan/handover.h). */
 	uint32_t hand_over, hand_on;
+	bool hand_drop; /* what comes out of a tunnel is dropped, not reset */
 };
 
 struct nft;

@@ -39,8 +39,9 @@
 
 #include "agent/apply/nft_private.h"
 
-#define KEY  ". meta l4proto . th dport"
-#define PODS "iifname \"" WEFT_DEV_PREFIX "*\" iifname != { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
+#define KEY         ". meta l4proto . th dport"
+#define FROM_TUNNEL "iifname { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
+#define PODS        "iifname \"" WEFT_DEV_PREFIX "*\" iifname != { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
 
 struct family {
 	uint8_t af;
@@ -194,6 +195,16 @@ static void hand_over_rules(struct weft_buf *b, const char *from, uint32_t mark)
 		                from, families[i].ip, families[i].digit, mark);
 }
 
+static void hand_drop_rules(struct weft_buf *b, const struct nft_shape *shape)
+{
+	for (size_t i = 0; shape->hand_drop && i < 2; i++)
+		weft_buf_printf(
+		        b,
+		        "\t\t" FROM_TUNNEL " %s daddr @vip%c meta l4proto tcp tcp flags & (syn | rst) == 0"
+		        " ct state { new, invalid } counter drop comment \"sent again, it finds its node\"\n",
+		        families[i].ip, families[i].digit);
+}
+
 static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 {
 	chain(b, "services_own", "this node itself; source ranges bind it like others",
@@ -204,7 +215,8 @@ static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 	      "filter hook input priority filter - 5");
 	decap_rules(b, shape);
 	hand_over_rules(b, "iifname != \"" WEFT_DEV_PREFIX "*\"", shape->hand_over);
-	hand_over_rules(b, "iifname { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }", shape->hand_on);
+	hand_over_rules(b, FROM_TUNNEL, shape->hand_on);
+	hand_drop_rules(b, shape);
 	mark_and_judge(b, PODS " ");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,

@@ -335,6 +335,7 @@ static void plan_handover(struct agent *a)
 
 	handover_turn(a->handover, uv_now(a->loop));
 	t = handover_targets(a->handover, a->cfg.node_name);
+	t.last = t.last && draining_settling(a->draining);
 	if (!serving_handover(a->serving, &t))
 		return;
 	a->hands_over = weft_addr_is_set(&t.first) || weft_addr_is_set(&t.next);

@@ -49,7 +49,8 @@ static uint32_t mark_of(struct serving *s, uint32_t *kept, const char *name, con
 bool serving_handover(struct serving *s, const struct handover_targets *t)
 {
 	if (!s->o.cfg->services.enabled ||
-	    (!weft_addr_cmp(&s->handover.first, &t->first) && !weft_addr_cmp(&s->handover.next, &t->next)))
+	    (!weft_addr_cmp(&s->handover.first, &t->first) && !weft_addr_cmp(&s->handover.next, &t->next) &&
+	     s->handover.last == t->last))
 		return false;
 	want(s, mark_of(s, &s->mark_over, "hand over", &t->first), &t->first);
 	want(s, mark_of(s, &s->mark_on, "hand on", &t->next), &t->next);
@@ -60,5 +61,6 @@ bool serving_handover(struct serving *s, const struct handover_targets *t)
 void handover_shape(const struct serving *s, struct nft_shape *shape)
 {
 	shape->hand_over = weft_addr_is_set(&s->handover.first) ? s->mark_over : 0;
+	shape->hand_drop = s->handover.last;
 	shape->hand_on = weft_addr_is_set(&s->handover.next) ? s->mark_on : 0;
 }

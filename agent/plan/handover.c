@@ -111,5 +111,6 @@ struct handover_targets handover_targets(const struct handover *h, const char *s
 		t.first = h->list[first].ip4;
 	if (in && next < h->n)
 		t.next = h->list[next].ip4;
+	t.last = in && next == h->n;
 	return t;
 }

@@ -11,6 +11,10 @@
  *	not drained         segments from outside -> the first
  *	drained             segments from outside -> the first of the others; from a tunnel -> the next after us
  *
+ * While routers move routes about they may for a moment send a connection's packets to nodes that never had it. So the
+ * last one does not reset what it does not know until its own drain has settled, but drops it: sent again, it goes where
+ * it belongs.
+ *
  * A node stays in the list for HANDOVER_LINGER_MS after its drain: routers follow late. Pure.
  */
 #ifndef AGENT_PLAN_HANDOVER_H
@@ -40,6 +44,7 @@ uint64_t handover_deadline(const struct handover *h);
 
 struct handover_targets {
 	struct weft_addr first, next; /* AF_UNSPEC = none */
+	bool last;                    /* we are drained, and nobody comes after us */
 };
 struct handover_targets handover_targets(const struct handover *h, const char *self);
 

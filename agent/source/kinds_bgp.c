@@ -145,7 +145,7 @@ int weft_decode_bgpconfig(struct weft_decode_ctx *ctx, const cJSON *json, struct
 	config->as_number = 64512; /* first private AS number, RFC 6996 */
 	config->listen_port = 179;
 	config->announce = WEFT_ANNOUNCE_DEFAULT;
-	config->drain_wait_s = 30;
+	config->drain_wait_s = WEFT_DRAIN_WAIT_DEFAULT_S;
 	r = weft_decode_spec(ctx, json, &bgpconfig_table, config);
 	return r < 0 ? r : check_community_names(ctx, json, config);
 }

@@ -53,7 +53,7 @@ static void a_config_has_its_defaults(void **state)
 	assert_int_equal(c->as_number, 64512);
 	assert_int_equal(c->listen_port, 179);
 	assert_int_equal(c->announce, WEFT_ADVERT_LOADBALANCER | WEFT_ADVERT_PODBLOCK);
-	assert_int_equal(c->drain_wait_s, 30);
+	assert_int_equal(c->drain_wait_s, WEFT_DRAIN_WAIT_DEFAULT_S);
 	assert_false(c->node_mesh || c->reflectors || c->drain_on_cordon);
 	assert_false(weft_addr_is_set(&c->router_id) || weft_addr_is_set(&c->cluster_id));
 	weft_object_free(obj);

@@ -237,16 +237,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        T(test_stages_in_order),
-	        T(test_another_reason_neither_prolongs_nor_ends_it),
-	        T(test_others_learn_of_it_first),
-	        T(test_no_wait_is_withdrawn_at_once),
-	        T(test_a_clock_that_jumps),
-	        T(test_peers_by_name),
-	        T(test_names_that_are_none),
-	        T(test_a_restart_goes_on),
-	        T(test_stopping_is_not_kept),
-	        T(test_damaged_text_drains_nothing),
+	        T(test_stages_in_order),          T(test_another_reason_neither_prolongs_nor_ends_it),
+	        T(test_others_learn_of_it_first), T(test_no_wait_is_withdrawn_at_once),
+	        T(test_a_clock_that_jumps),       T(test_peers_by_name),
+	        T(test_names_that_are_none),      T(test_a_restart_goes_on),
+	        T(test_stopping_is_not_kept),     T(test_damaged_text_drains_nothing),
 	        T(test_reasons_of_a_node),
 	};
 

@@ -49,6 +49,9 @@ static void test_in_the_order_of_names(void **state)
 	targets(h, "n1", "10.0.0.2", "10.0.0.2");
 	targets(h, "n2", "10.0.0.1", "10.0.0.3");
 	targets(h, "n3", "10.0.0.1", NULL);
+	assert_true(handover_targets(h, "n3").last);
+	assert_false(handover_targets(h, "n2").last);
+	assert_false(handover_targets(h, "n5").last);
 	handover_free(h);
 }
 
