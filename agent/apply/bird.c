@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "weft/buf.h"
 #include "weft/cleanup.h"
@@ -17,6 +16,7 @@
 
 #include "agent/apply/bird_check.h"
 #include "agent/apply/bird_secrets.h"
+#include "agent/apply/bird_stages.h"
 #include "agent/bird/conf.h"
 
 #define CONF_MAX       ((size_t)8 << 20)
@@ -24,9 +24,10 @@
 #define AGAIN_MS       5000 /* after a failure that time may heal */
 #define STALE_AGAIN_MS 1000
 #define PEERS_MAX      1000
+#define ROLL_MS        500 /* how often sessions are looked at while one after the other restarts */
 
 /* What the one change in progress waits for. */
-enum step { IDLE, CHECKING, LOADING };
+enum step { IDLE, ASKING, CHECKING, LOADING };
 
 struct bird_apply {
 	uv_loop_t *loop;
@@ -40,6 +41,9 @@ struct bird_apply {
 	char *former;  /* what `current` replaced, until BIRD has accepted it */
 	char *wanted;  /* text to converge to; NULL = nothing new */
 	char *refused; /* text that was refused: not tried again */
+	char *last;    /* `wanted` and `current` are stages towards this; NULL = they are no stages */
+	struct bird_stage stage;
+	bool whole; /* no stages: BIRD has answered, or would take none */
 	uint8_t key[32], fingerprint[BGP_FINGERPRINT];
 	bool have_fingerprint;
 
@@ -47,7 +51,7 @@ struct bird_apply {
 	bool loaded; /* the BIRD that is there now has read `current` */
 	uint64_t loads, refusals;
 	char error[WEFT_ERR_TEXT], down[WEFT_ERR_TEXT];
-	uv_timer_t poll, stale, again;
+	uv_timer_t poll, stale, again, roll;
 	int closing;
 	uint64_t stale_ms;
 	int (*on_stale)(void *ctx);
@@ -74,6 +78,22 @@ static void refuse(struct bird_apply *b, const char *text, const char *why)
 	weft_text_clean(b->error);
 	if (strcmp(said, b->error)) /* else it is the same once more */
 		log_error("BIRD configuration: %s", b->error);
+}
+
+/* Has the session that restarts come back? on_sessions() sees. */
+static void on_roll(uv_timer_t *t)
+{
+	struct bird_apply *b = t->data;
+
+	if (!b->last)
+		return;
+	if (b->step != IDLE || b->wanted || (!b->loaded && bird_ctl_version(b->ctl))) {
+		uv_timer_start(t, on_roll, ROLL_MS, 0);
+		return;
+	}
+	b->wanted = WEFT_TAKE_PTR(b->last);
+	b->whole = false;
+	advance(b);
 }
 
 static void on_again_timer(uv_timer_t *t)
@@ -128,6 +148,13 @@ static void on_checked(void *ctx, int result, const char *text)
 	b->check = NULL;
 	b->step = IDLE;
 	unlink(b->fresh);
+	if (b->last && result != 0 && result != -ENOENT) { /* the stage was: try the whole */
+		free(candidate);
+		b->wanted = WEFT_TAKE_PTR(b->last);
+		b->whole = true;
+		advance(b);
+		return;
+	}
 	if (result == 0 || result == -ENOENT) {
 		if (result == -ENOENT)
 			log_debug("no %s here: the configuration goes to BIRD unchecked", b->binary);
@@ -143,6 +170,42 @@ static void on_checked(void *ctx, int result, const char *text)
 		try_again(b);
 	}
 	advance(b);
+}
+
+/* --- stages --- */
+
+static void on_sessions(void *ctx, const struct bird_reply *reply, const struct weft_err *err)
+{
+	struct bird_apply *b = ctx;
+	struct bird_protos protos = {0};
+	char *next = NULL;
+
+	(void)err;
+	b->step = IDLE;
+	if (b->closing || !b->wanted)
+		return;
+	b->whole = true;
+	if (reply && bird_show_protocols(reply, &protos, NULL) == 0)
+		next = bird_stage_next(&b->stage, b->current, b->wanted, &protos, uv_now(b->loop));
+	bird_protos_free(&protos);
+	if (next) {
+		set_text(&b->last, WEFT_TAKE_PTR(b->wanted));
+		b->wanted = next;
+		uv_timer_start(&b->roll, on_roll, ROLL_MS, 0);
+		if (strcmp(next, b->current))
+			log_info("BIRD's sessions restart one after the other: %s is next", b->stage.session);
+	}
+	advance(b);
+}
+
+/* Several sessions would restart: first those that are down anyway, then one at a time. */
+static bool asks_for_sessions(struct bird_apply *b)
+{
+	if (b->whole || !bird_ctl_version(b->ctl) || !bird_stage_asks(&b->stage, b->current, b->wanted))
+		return false;
+	b->step = ASKING;
+	bird_ctl_command(b->ctl, "show protocols all", on_sessions, b);
+	return true;
 }
 
 static void start_check(struct bird_apply *b)
@@ -177,7 +240,7 @@ static void loaded(struct bird_apply *b)
 	b->loaded = true;
 	b->error[0] = '\0';
 	set_text(&b->former, NULL);
-	if (!b->wanted) /* else its files are there already */
+	if (!b->wanted && !b->last) /* else their files are there already */
 		bird_secrets_sweep(b->secrets_dir, b->current);
 	log_info("BIRD has loaded its configuration");
 	advance(b);
@@ -193,6 +256,7 @@ static void load_refused(struct bird_apply *b, const struct bird_configure *resu
 	         b->former ? ", the former one is back" : "", result->message, result->file, result->line);
 	refuse(b, b->current, why);
 	b->loaded = true; /* it runs with the former one: nothing to tell it */
+	set_text(&b->last, NULL);
 	if (!b->former)
 		return;
 	if (write_conf(b, b->former, &err) < 0)
@@ -247,7 +311,8 @@ static void advance(struct bird_apply *b)
 	if (b->step != IDLE || b->closing)
 		return;
 	if (b->wanted) {
-		start_check(b);
+		if (!asks_for_sessions(b))
+			start_check(b);
 	} else if (!b->loaded && b->current[0] && bird_ctl_version(b->ctl)) {
 		b->step = LOADING;
 		bird_ctl_command(b->ctl, "configure", on_configured, b);
@@ -344,6 +409,8 @@ void bird_apply_want(struct bird_apply *b, const struct bgp_model *m)
 	}
 	set_text(&b->wanted, weft_buf_take(&text));
 	set_text(&b->refused, NULL);
+	set_text(&b->last, NULL);
+	b->whole = false;
 	advance(b);
 }
 
@@ -398,7 +465,7 @@ void bird_apply_status(const struct bird_apply *b, struct bird_apply_status *out
 	out->error = b->error[0] ? b->error : v ? "" : b->down;
 	if (b->refused)
 		out->config = BIRD_CONFIG_REFUSED;
-	else if (b->wanted || b->step != IDLE)
+	else if (b->wanted || b->last || b->step != IDLE)
 		out->config = BIRD_CONFIG_PENDING;
 	else if (!b->current[0])
 		out->config = BIRD_CONFIG_NONE;
@@ -422,31 +489,6 @@ static char *join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-/* The user's own folder keeps the group that the user gave it. */
-static bool made_by_root(const char *dir)
-{
-	struct stat st;
-
-	return stat(dir, &st) == 0 && st.st_gid == 0;
-}
-
-/* BIRD reads its files as user bird: our folders let that group in. It refuses a configuration whose include
- * it can't search. */
-static int make_folders(struct bird_apply *b, const char *config_dir, struct weft_err *err)
-{
-	const char *const dirs[] = {config_dir, b->secrets_dir, b->custom_dir};
-
-	for (size_t i = 0; i < WEFT_ARRAY_LEN(dirs); i++) {
-		int r = weft_mkdirs(dirs[i], 0750, err);
-		if (r < 0)
-			return weft_err_wrap(err, "bird.configDir");
-		if (b->gid != (gid_t)-1 && (i < 2 || made_by_root(dirs[i])) &&
-		    chown(dirs[i], (uid_t)-1, b->gid) < 0)
-			log_warning("can't give %s to BIRD's group: %s", dirs[i], strerror(errno));
-	}
-	return 0;
-}
-
 static int prepare(struct bird_apply *b, const struct bird_apply_options *o, struct weft_err *err)
 {
 	struct group *group = getgrnam("bird");
@@ -461,7 +503,7 @@ static int prepare(struct bird_apply *b, const struct bird_apply_options *o, str
 	b->secrets_dir = join(o->config_dir, "secrets");
 	if (!b->node || !b->binary || !b->conf || !b->fresh || !b->custom_dir || !b->secrets_dir)
 		return weft_err_errno(err, ENOMEM, "BIRD");
-	r = make_folders(b, o->config_dir, err);
+	r = bird_folders(o->config_dir, b->secrets_dir, b->custom_dir, b->gid, err);
 	if (r < 0)
 		return r;
 	if (weft_file_read(b->conf, CONF_MAX, &b->current, NULL, NULL) < 0)
@@ -485,7 +527,8 @@ int bird_apply_new(const struct bird_apply_options *o, struct bird_apply **out, 
 	uv_timer_init(o->loop, &b->poll);
 	uv_timer_init(o->loop, &b->stale);
 	uv_timer_init(o->loop, &b->again);
-	b->poll.data = b->stale.data = b->again.data = b;
+	uv_timer_init(o->loop, &b->roll);
+	b->poll.data = b->stale.data = b->again.data = b->roll.data = b;
 	uv_timer_start(&b->poll, on_poll, POLL_MS, POLL_MS);
 	uv_timer_stop(&b->poll);
 	r = prepare(b, o, err);
@@ -515,6 +558,7 @@ static void on_closed(uv_handle_t *h)
 	free(b->former);
 	free(b->wanted);
 	free(b->refused);
+	free(b->last);
 	tmpl_free(b->tmpl);
 	free(b);
 }
@@ -523,11 +567,12 @@ void bird_apply_free(struct bird_apply *b)
 {
 	if (!b)
 		return;
-	b->closing = 3;
+	b->closing = 4;
 	if (b->check)
 		bird_check_cancel(b->check);
 	bird_ctl_free(b->ctl);
 	uv_close((uv_handle_t *)&b->poll, on_closed);
 	uv_close((uv_handle_t *)&b->stale, on_closed);
 	uv_close((uv_handle_t *)&b->again, on_closed);
+	uv_close((uv_handle_t *)&b->roll, on_closed);
 }

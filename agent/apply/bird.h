@@ -5,6 +5,7 @@
  * A change goes through these steps, one change at a time; what is wanted meanwhile waits for the end:
  *
  *	render -> same as the file? -> done
+ *	       -> STAGE   if more than one established session would restart: one at a time, bird_stages.h
  *	       -> CHECK   bird.conf.new, by `bird -p` in a process of its own: a bad text can kill a BIRD
  *	       -> WRITE   rename over bird.conf
  *	       -> LOAD    `configure` through the control socket; each BIRD that appears is told once

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "weft/cleanup.h"
+#include "weft/file.h"
 #include "weft/log.h"
 
 #define HEAD     "password \""
@@ -102,4 +104,28 @@ void bird_secrets_sweep(const char *dir, const char *current)
 		if (!strstr(current, path) && unlink(path) < 0)
 			log_warning("can't remove the unused password file %s: %s", path, strerror(errno));
 	}
+}
+
+/* The user's own folder keeps the group that the user gave it. */
+static bool made_by_root(const char *dir)
+{
+	struct stat st;
+
+	return stat(dir, &st) == 0 && st.st_gid == 0;
+}
+
+int bird_folders(const char *config_dir, const char *secrets, const char *custom, gid_t gid,
+                 struct weft_err *err)
+{
+	const char *const dirs[] = {config_dir, secrets, custom};
+
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(dirs); i++) {
+		int r = weft_mkdirs(dirs[i], 0750, err);
+		if (r < 0)
+			return weft_err_wrap(err, "bird.configDir");
+		if (gid != (gid_t)-1 && (i < 2 || made_by_root(dirs[i])) &&
+		    chown(dirs[i], (uid_t)-1, gid) < 0)
+			log_warning("can't give %s to BIRD's group: %s", dirs[i], strerror(errno));
+	}
+	return 0;
 }

@@ -25,4 +25,9 @@ int bird_secret_put(const char *dir, const struct bgp_peer *peer, const char *cu
 /* Remove files in dir that `current` does not include. */
 void bird_secrets_sweep(const char *dir, const char *current);
 
+/* BIRD reads its files as user bird: our folders let that group (-1 = none) in. It refuses a configuration whose
+ * include it can't search. */
+int bird_folders(const char *config_dir, const char *secrets, const char *custom, gid_t gid,
+                 struct weft_err *err);
+
 #endif
