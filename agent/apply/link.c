@@ -321,3 +321,20 @@ void links_underlay(const struct links *l, link_net_fn fn, void *ctx)
 		}
 	}
 }
+
+uint32_t links_unnumbered_mtu(const struct links *l)
+{
+	struct device *d, *tmp;
+	struct address *a;
+	uint32_t mtu = 0;
+
+	HASH_ITER (by_index, l->by_index, d, tmp) {
+		if (!is_underlay(d) || !d->info.up)
+			continue;
+		LL_FOREACH (d->addrs, a) {
+			if (weft_addr_is_link_local(&a->info.addr) && (!mtu || d->info.mtu < mtu))
+				mtu = d->info.mtu;
+		}
+	}
+	return mtu;
+}

@@ -53,4 +53,7 @@ struct link_net {
 typedef bool (*link_net_fn)(void *ctx, const struct link_net *net);
 void links_underlay(const struct links *l, link_net_fn fn, void *ctx);
 
+/* The smallest MTU of the underlay devices that are up and have a link-local address; 0 = there is none. */
+uint32_t links_unnumbered_mtu(const struct links *l);
+
 #endif

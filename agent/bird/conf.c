@@ -56,6 +56,28 @@ static void add_classes(cJSON *root, const struct bgp_model *m)
 		          m->classes[i].metric);
 }
 
+/* The links of unnumbered sessions, each once. */
+static void add_unnumbered(cJSON *root, const struct bgp_model *m)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < m->n_peers; i++) {
+		const struct bgp_peer *p = &m->peers[i];
+		bool known = p->reason[0] || !p->interface[0];
+		cJSON *item;
+
+		cJSON_ArrayForEach (item, list)
+			known |= !strcmp(cJSON_GetObjectItem(item, "link")->valuestring, p->interface);
+		if (known)
+			continue;
+		item = cJSON_CreateObject();
+		cJSON_AddStringToObject(item, "link", p->interface);
+		cJSON_AddItemToArray(list, item);
+	}
+	cJSON_AddBoolToObject(root, "unnumbered", cJSON_GetArraySize(list) > 0);
+	cJSON_AddItemToObject(root, "links", list);
+}
+
 static cJSON *model_data(const struct bgp_model *m, const struct bird_conf_params *params)
 {
 	cJSON *root = cJSON_CreateObject();
@@ -83,6 +105,7 @@ static cJSON *model_data(const struct bgp_model *m, const struct bird_conf_param
 		        peers, conf_peer(p, m, p->password ? params->secret_path(params->ctx, p) : NULL));
 	}
 	cJSON_AddBoolToObject(root, "bfd", bfd);
+	add_unnumbered(root, m);
 	return root;
 }
 

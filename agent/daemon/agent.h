@@ -11,8 +11,9 @@
  *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
- * one turn of the loop. Three things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
- * the note on disk of how old the state is; and, while Prometheus scrapes, a look at BIRD's sessions. Other timers run while something is tried again.
+ * one turn of the loop. Four things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
+ * the note on disk of how old the state is; while Prometheus scrapes, a look at BIRD's sessions; and
+ * where a BGPPeer names no address, a look for routers. Other timers run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H
@@ -27,6 +28,7 @@
 #include "agent/apply/ipvs.h"
 #include "agent/apply/link.h"
 #include "agent/apply/nft.h"
+#include "agent/apply/routers.h"
 #include "agent/apply/sysctl.h"
 #include "agent/apply/tunnel.h"
 #include "agent/config/config.h"
@@ -87,6 +89,7 @@ struct agent {
 	struct services_views services_views;
 	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
+	struct routers routers; /* for BGPPeers that name no address */
 	struct draining *draining;
 	struct handover *handover;
 	bool hands_over;    /* some node is drained: IPVS takes up connections in their middle */
@@ -124,7 +127,7 @@ struct agent {
 	uint64_t services_applied_ms; /* Unix time of the last turn that left nothing waiting */
 
 	uv_poll_t monitor_poll, nft_poll;
-	uv_timer_t wake, deadline, farewell;
+	uv_timer_t wake, deadline, farewell, look;
 	uv_signal_t sigterm, sigint;
 	int lock_fd;
 	bool stopping;
@@ -149,6 +152,8 @@ int agent_kernel_open(struct agent *a, struct weft_err *err);
 void agent_kernel_close(struct agent *a);
 int agent_kernel_resync(struct agent *a, struct weft_err *err);
 void agent_underlay_refresh(struct agent *a);
+/* Look for routers from time to time if there is a BGPPeer that names no address. */
+void agent_follow_routers(struct agent *a);
 int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *err);
 
 /* sysctls.c */

@@ -14,6 +14,7 @@
 
 #include "agent/apply/foreign.h"
 
+#define LOOK_MS         2000
 #define EVENTS_PER_TURN 256 /* datagrams; the loop stays responsive while 10,000 of BIRD's routes pass by */
 
 /* Pods' devices and tunnels are not the underlay: a pod that comes or goes makes nobody look at it again. */
@@ -131,6 +132,8 @@ void agent_underlay_refresh(struct agent *a)
 	/* Node addresses on a loopback (unnumbered fabrics): any of the links may carry the traffic. */
 	if (!a->underlay_mtu)
 		links_underlay(a->links, smallest_mtu, &a->underlay_mtu);
+	if (!a->underlay_mtu)
+		a->underlay_mtu = links_unnumbered_mtu(a->links);
 	/* All links down: a moment, for which no tunnel is torn down and no pod gets another MTU. */
 	if (!a->underlay_mtu)
 		a->underlay_mtu = mtu;
@@ -143,6 +146,43 @@ void agent_underlay_refresh(struct agent *a)
 int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *err)
 {
 	return foreign_routes_flush(a->nl, RTPROT_BIRD, RT_TABLE_MAIN, WEFT_METRIC_BIRD, removed, err);
+}
+
+static bool names_no_address(void *ctx, const struct weft_object *obj)
+{
+	bool *found = ctx;
+
+	*found = !weft_addr_is_set(&obj->bgppeer.address);
+	return *found;
+}
+
+static void look_for_routers(struct agent *a)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	int r = routers_look(&a->routers, a->nl, a->links, &err);
+
+	if (r < 0)
+		log_warning("looking for routers: %s", err.text);
+	if (r > 0) {
+		a->bgp_dirty = true;
+		agent_wake(a);
+	}
+}
+
+static void on_look(uv_timer_t *timer)
+{
+	look_for_routers(timer->data);
+}
+
+void agent_follow_routers(struct agent *a)
+{
+	bool wanted = false;
+
+	cluster_each(a->cluster, WEFT_BGPPEER, names_no_address, &wanted);
+	if (!wanted)
+		uv_timer_stop(&a->look);
+	else if (!uv_is_active((uv_handle_t *)&a->look))
+		uv_timer_start(&a->look, on_look, 0, LOOK_MS);
 }
 
 static void wanted_add(void *ctx, const struct weft_route *r)

@@ -259,7 +259,9 @@ void agent_bgp_model(struct agent *a, struct bgp_model *out)
 	bool drained = draining_state(a->draining).stage != BGP_DRAIN_NONE;
 	struct bgp_params params = {.profile = graceful ? BGP_GRACEFUL : BGP_FAST,
 	                            .links = a->underlay,
-	                            .n_links = a->env.n_links};
+	                            .n_links = a->env.n_links,
+	                            .neighbours = a->routers.seen,
+	                            .n_neighbours = a->routers.n};
 
 	/* What is withdrawn from the node as a whole has left table 179: the filters need not know. */
 	params.drain = drained ? BGP_DRAIN_LAST_RESORT : BGP_DRAIN_NONE;
@@ -275,6 +277,7 @@ static void plan_bgp(struct agent *a)
 	bird_apply_status(a->bird, &s);
 	if (!cluster_self(a->cluster) && s.config != BIRD_CONFIG_NONE)
 		return; /* it would end all sessions */
+	agent_follow_routers(a);
 	agent_bgp_model(a, &model);
 	bird_apply_want(a->bird, &model);
 	metrics_bird_take(a->metrics_bird, &model);

@@ -287,9 +287,51 @@ static void every_pair_of_options_parses(void **state)
 	cluster_free(c);
 }
 
+static size_t times(const char *text, const char *word)
+{
+	size_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, word)); at++)
+		n++;
+	return n;
+}
+
+/* A router of an unnumbered link takes no session from whom it did not hear. */
+static void unnumbered_links_hear_of_us(void **state)
+{
+	static const struct bgp_neighbour seen[] = {
+	        {.dev = "eth0", .addr = {.family = AF_INET6, .bytes = {0xfe, 0x80, [15] = 1}}},
+	        {.dev = "eth0", .addr = {.family = AF_INET6, .bytes = {0xfe, 0x80, [15] = 2}}},
+	        {.dev = "eth1", .addr = {.family = AF_INET6, .bytes = {0xfe, 0x80, [15] = 1}}},
+	};
+	struct cluster *c = cluster();
+	struct bgp_params params = everything;
+	struct weft_object *p = peer("tor", NULL, 65000);
+
+	p->bgppeer.interface = strdup("eth0");
+	put(c, p);
+	for (size_t n = 0; n <= 3; n += 3) {
+		struct bgp_model m;
+		weft_autofree char *text = NULL;
+
+		params.neighbours = seen;
+		params.n_neighbours = n;
+		bgp_plan(c, &params, &m);
+		text = render(*state, &m);
+		assert_int_equal(times(text, "protocol radv "), n ? 1 : 0);
+		assert_int_equal(times(text, "interface \"eth0\""), n ? 1 : 0);
+		assert_int_equal(times(text, "interface \"eth1\""), 0);
+		assert_int_equal(times(text, "neighbor fe80::"), n ? 2 : 0);
+		parses(*state, text);
+		bgp_model_free(&m);
+	}
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(unnumbered_links_hear_of_us),
 	        cmocka_unit_test(every_pair_of_options_parses),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
