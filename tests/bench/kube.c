@@ -20,6 +20,7 @@
 
 #include "agent/kube/kubernetes.h"
 #include "agent/kube/split.h"
+#include "agent/kube/tree.h"
 #include "agent/source/decode.h"
 #include "tests/bench/count.h"
 #include "weft/log.h"
@@ -58,15 +59,16 @@ static struct text read_file(const char *path)
 
 static int take_item(void *ctx, char *text, size_t len)
 {
-	cJSON *json = cJSON_ParseWithLength(text, len);
 	struct weft_err err = WEFT_ERR_INIT;
 	struct weft_decoded got;
+	struct kube_tree tree;
 	size_t *objects = ctx;
 
-	if (!json || weft_decode_as(WEFT_ENDPOINTSLICE, json, &got, &err))
-		die("an item", json ? err.text : "no JSON");
+	kube_tree_parse(&tree, text, len);
+	if (!tree.root || weft_decode_as(WEFT_ENDPOINTSLICE, tree.root, &got, &err))
+		die("an item", tree.root ? err.text : "no JSON");
 	weft_object_free(got.obj);
-	cJSON_Delete(json);
+	kube_tree_free(&tree, false);
 	(*objects)++;
 	return 0;
 }

@@ -62,7 +62,9 @@ def test_podcidrs_are_the_blocks():
         lab.datastore.put(manifest(late, len(nodes) - 1))
         late.pod().ns.reaches(pods[0].ip4)
 
-        # Registered anew with another podCIDR: new pods are in it, those that run keep their addresses here.
+        # Registered anew with another podCIDR (an API server lets nobody change one): new pods are in it, those that run
+        # keep their addresses here.
+        lab.datastore.delete("Node", late.name)
         lab.datastore.put(manifest(late, 77))
         wait_until(lambda: "10.244.77.0/24" in late.blocks(4), 30, "the new block")
         fresh = wait_until(late.ready, 30, "the conflist") and late.pod()
