@@ -8,10 +8,13 @@ import os
 
 import test_datastore
 import test_events
+import test_podcidrs
 import test_pods
+import test_restart
 import test_services_endpoints
 import test_services_outside
 import test_services_select
+import test_services_verdicts
 from stage import Stage
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000, "datastore": "kubernetes"}
@@ -53,6 +56,15 @@ def test_own_node_object_deleted_and_registered_again(lab):
     test_events.test_own_node_object_deleted_and_registered_again(lab)
 
 
+def test_restart_writes_nothing(lab):
+    test_restart.test_restart_writes_nothing(lab)
+
+
+def test_podcidrs_are_the_blocks():
+    with everywhere():
+        test_podcidrs.test_podcidrs_are_the_blocks()
+
+
 def test_four_agents_race_for_the_last_block():
     with everywhere():
         test_datastore.test_four_agents_race_for_the_last_block()
@@ -87,6 +99,10 @@ def test_s7_union_of_slices_with_numbers_of_their_own(lab):
 
 def test_s12_a_change_of_the_zone_is_followed(lab):
     test_services_endpoints.test_s12_a_change_of_the_zone_is_followed(lab)
+
+
+def test_s15_a_local_endpoint_comes_and_goes(lab):
+    test_services_verdicts.test_s15_a_local_endpoint_comes_and_goes(lab)
 
 
 def test_external_local_is_announced_by_nodes_with_ready_endpoints(lab):

@@ -14,7 +14,7 @@ import sys
 import yaml
 
 from .check import LabError, wait_until
-from .node import TOP, block_name
+from .node import TOP, Datastore, block_name
 
 sys.path.insert(0, os.path.join(TOP, "tests", "apiserver"))
 
@@ -130,6 +130,18 @@ class KubeStore:
 
     def delete_block(self, block: str):
         self.delete("IPBlock", block_name(block))
+
+    def copy_to(self, path: str):
+        """As manifests in a folder, without what the server and controllers wrote into them."""
+        made = Datastore(path)
+        for kind in sorted(set(RESOURCES) - {"Lease", "Event"}):
+            for item in self.list(kind):
+                meta = {key: value for key, value in item["metadata"].items()
+                        if key in ("name", "namespace", "labels", "annotations")}
+                kept = {key: value for key, value in item.items() if key != "status" or kind == "Node"}
+                file = f"ipblocks/{meta['name']}.yaml" if kind == "IPBlock" else made.file_of(kind, meta["name"], meta.get("namespace", ""))
+                with open(f"{path}/{file}", "w", encoding="utf-8") as out:
+                    json.dump({**kept, "kind": kind, "metadata": meta}, out)
 
     def status_text(self, name: str, namespace: str = "default") -> str:
         status = (self.get("Service", name, namespace) or {}).get("status", {})
