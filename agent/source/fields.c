@@ -154,7 +154,7 @@ static int unknown_key(struct weft_decode_ctx *ctx, const struct weft_field_tabl
 static const struct weft_field *find_field(const struct weft_field_table *table, const char *key)
 {
 	for (size_t i = 0; i < table->n; i++)
-		if (!strcmp(table->fields[i].key, key))
+		if (table->fields[i].key[0] == key[0] && !strcmp(table->fields[i].key, key))
 			return &table->fields[i];
 	return NULL;
 }
@@ -189,11 +189,14 @@ static int check_required(struct weft_decode_ctx *ctx, const struct weft_field_t
 
 	for (size_t i = 0; i < table->n; i++) {
 		const struct weft_field *field = &table->fields[i];
-		const cJSON *v = cJSON_GetObjectItemCaseSensitive(object, field->key);
+		const cJSON *v;
 		size_t len;
 		int r;
 
-		if (!(field->flags & WEFT_FIELD_REQUIRED) || (v && !cJSON_IsNull(v)))
+		if (!(field->flags & WEFT_FIELD_REQUIRED))
+			continue;
+		v = cJSON_GetObjectItemCaseSensitive(object, field->key);
+		if (v && !cJSON_IsNull(v))
 			continue;
 		len = weft_path_push(ctx, field->key);
 		r = weft_decode_fail(ctx, v ? v : object, "is missing");
