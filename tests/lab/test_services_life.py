@@ -153,7 +153,8 @@ def test_s28_settings_of_ipvs(lab):
 
 def test_s28_vips_do_not_answer_arp(lab):
     """A LoadBalancer IP inside the nodes' subnet, asked for by a neighbour: who has it?"""
-    stage, web = lab.stage, lab.service("web", [lab.stage.near], target=8080, type="LoadBalancer", lb_status=False)
+    stage, web = lab.stage, lab.service("web", [lab.stage.near], target=8080, type="LoadBalancer", lb_status=False,
+                                         loadBalancerClass="example.com/other")
     web.status_ips = [{"ip": "10.1.1.123"}]
     web.put()
     wait_who(stage.asker, "10.1.1.123", 80, "near")

@@ -272,6 +272,7 @@ def allocate(resource: Resource, obj: dict, old: dict | None, allocator: Allocat
         return
     spec, was = obj["spec"], (old or {}).get("spec", {})
     if spec["type"] == "ExternalName":
+        _give_up_addresses(spec, was, allocator)
         return
     owner = _owner(obj)
     for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"):
@@ -291,6 +292,15 @@ def allocate(resource: Resource, obj: dict, old: dict | None, allocator: Allocat
     spec["ipFamilies"] = families
     spec.setdefault("ipFamilyPolicy", "SingleStack")
     _allocate_ports(spec, was, owner, allocator)
+
+
+def _give_up_addresses(spec: dict, was: dict, allocator: Allocator):
+    """A Service that becomes one without addresses has them no more, and others may."""
+    for address in was.get("clusterIPs", ()):
+        allocator.used.pop(address, None)
+    for member in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
+        if member in was and spec.get(member) == was[member]:
+            del spec[member]
 
 
 def _families(spec: dict, allocator: Allocator) -> list:

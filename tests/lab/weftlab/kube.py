@@ -94,7 +94,16 @@ class KubeStore:
     def put(self, *objects: dict, file: str | None = None):
         """As an administrator replaces objects; their status stays, unless they bring one."""
         for item in objects:
-            self.api.replace(self._as_stored(item))
+            made = self._as_stored(item)
+            meta = made["metadata"]
+            dying = meta.pop("deletionTimestamp", None)
+            if dying:  # which only the server writes, and only while something holds the object
+                meta["finalizers"] = ["example.com/held"]
+            self.api.replace(made)
+            if dying:
+                self.api.delete(RESOURCES[item["kind"]], meta["name"], meta.get("namespace", "default"))
+            elif self.get(item["kind"], meta["name"], meta.get("namespace", "default")) is None:
+                self.api.replace(made)  # nothing held it any more: it went, and comes anew
 
     def _as_stored(self, item: dict) -> dict:
         meta = dict(item["metadata"])
