@@ -328,11 +328,110 @@ static void unnumbered_links_hear_of_us(void **state)
 	cluster_free(c);
 }
 
+/* --- no peer's part depends on another --- */
+
+/* From a peer's heading to the next one. */
+static char *part_of(const char *text, const char *heading)
+{
+	const char *from = strstr(text, heading), *to;
+
+	assert_non_null(from);
+	to = strstr(from + 1, "# ---- ");
+	to = to ? to : strstr(from, "include \"/tmp/weft-conf");
+	return strndup(from, (size_t)(to - from));
+}
+
+static unsigned chance(unsigned *seed, unsigned n)
+{
+	*seed = *seed * 1103515245 + 12345;
+	return (*seed >> 16) % n;
+}
+
+static void put_another(struct cluster *c, unsigned *seed)
+{
+	char name[16], address[24];
+	unsigned n = chance(seed, 6);
+	struct weft_object *o = combined(chance(seed, 121));
+
+	snprintf(name, sizeof(name), "%c%u", chance(seed, 2) ? 'a' : 'x', n);
+	snprintf(address, sizeof(address), "10.1.1.%u", n + 10);
+	free(o->meta.name);
+	o->meta.name = strdup(name);
+	o->bgppeer.address = addr(address);
+	free(o->bgppeer.interface);
+	o->bgppeer.interface = NULL;
+	put(c, o);
+}
+
+/* Something that is none of the peer's business changes. */
+static void mutate(struct cluster *c, struct bgp_params *p, struct bgp_peer_drain *drain, unsigned *seed)
+{
+	char text[32];
+	struct weft_object *o = config();
+	unsigned n = chance(seed, 5);
+
+	switch (chance(seed, 6)) {
+	case 0:
+		snprintf(text, sizeof(text), "%c%u", chance(seed, 2) ? 'a' : 'x', n);
+		del(c, WEFT_BGPPEER, text);
+		break;
+	case 1:
+		snprintf(text, sizeof(text), "10.%u.0.0/16", 100 + n);
+		put(c, pool(text, text, 26, WEFT_TUNNEL_FALLBACK));
+		break;
+	case 2:
+		o->bgpconfig.node_mesh = chance(seed, 2);
+		o->bgpconfig.import[0].ge = o->bgpconfig.import[0].le = (uint8_t)n;
+		put(c, o);
+		put(c, node("b", n ? "10.1.1.2" : NULL, NULL));
+		return;
+	case 3:
+		*drain = (struct bgp_peer_drain){n ? "x1" : "a2", (enum bgp_drain)chance(seed, 3)};
+		p->peer_drains = drain;
+		p->n_peer_drains = 1;
+		break;
+	default:
+		put_another(c, seed);
+	}
+	weft_object_free(o);
+}
+
+static void a_peers_part_stays_byte_for_byte(void **state)
+{
+	struct bgp_params p = everything;
+	struct bgp_peer_drain drain;
+	struct cluster *c = cluster();
+	struct weft_object *fixed = peer("fixed", "10.1.1.254", 65000);
+	weft_autofree char *was = NULL;
+	unsigned seed = 1;
+
+	with_rules(fixed);
+	put(c, fixed);
+	for (unsigned i = 0; i < 300; i++) {
+		weft_autofree char *text = NULL, *part = NULL;
+		struct bgp_model m;
+
+		bgp_plan(c, &p, &m);
+		text = render(*state, &m);
+		part = part_of(text, "# ---- BGPPeer fixed ----");
+		if (was)
+			assert_string_equal(part, was);
+		else
+			was = WEFT_TAKE_PTR(part);
+		if (i % 60 == 59) /* and the whole is one that BIRD takes */
+			parses(*state, text);
+		bgp_model_free(&m);
+		mutate(c, &p, &drain, &seed);
+	}
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(unnumbered_links_hear_of_us),
 	        cmocka_unit_test(every_pair_of_options_parses),
+	        cmocka_unit_test(a_peers_part_stays_byte_for_byte),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
