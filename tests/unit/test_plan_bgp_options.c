@@ -86,6 +86,28 @@ static void defaults_follow_profile_and_link(void **state)
 	}
 }
 
+/* Who asks for BFD gets it, and is not made to ask for graceful restart by the profile. */
+static void bfd_goes_before_the_profile(void **state)
+{
+	struct bgp_params p = params(BGP_GRACEFUL);
+	struct cluster *c = made();
+	struct weft_object *o = peer("tor", "10.1.1.254", 65000);
+	struct bgp_model m;
+
+	(void)state;
+	o->bgppeer.bfd = 1;
+	o->bgppeer.bfd_tx_ms = 50;
+	put(c, o);
+	bgp_plan(c, &p, &m);
+	assert_string_equal(m.peers[0].reason, "");
+	assert_true(m.peers[0].bfd);
+	assert_int_equal(m.peers[0].bfd_rx_ms, 300);
+	assert_int_equal(m.peers[0].bfd_tx_ms, 50);
+	assert_int_equal(m.peers[0].restart, WEFT_GR_AWARE);
+	bgp_model_free(&m);
+	cluster_free(c);
+}
+
 /* --- what can't be --- */
 
 typedef void (*edit_fn)(struct weft_bgppeer *p);
@@ -318,6 +340,18 @@ static void an_interface_alone_peers_with_whoever_routes_there(void **state)
 	assert_int_equal(m.n_peers, 3);
 	assert_string_equal(m.peers[0].name, "gw");
 	assert_int_equal(weft_addr_cmp(&m.peers[0].address, &list[2].addr), 0);
+	bgp_model_free(&m);
+	/* two ToRs with one link-local address, each on its own link */
+	list[2] = seen("eth1", "fe80::1", true);
+	list[3] = seen("eth2", "fe80::1", true);
+	p.neighbours = list + 2;
+	p.n_neighbours = 2;
+	del(c, WEFT_BGPPEER, "rack");
+	bgp_plan(c, &p, &m);
+	assert_int_equal(m.n_peers, 2);
+	assert_string_equal(m.peers[0].reason, "");
+	assert_string_equal(m.peers[1].reason, "");
+	assert_string_not_equal(m.peers[0].protocol, m.peers[1].protocol);
 	bgp_model_free(&m);
 	cluster_free(c);
 }
@@ -569,6 +603,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(defaults_follow_profile_and_link),
+	        cmocka_unit_test(bfd_goes_before_the_profile),
 	        cmocka_unit_test(impossible_combinations_say_why),
 	        cmocka_unit_test(families_need_an_address_of_ours),
 	        cmocka_unit_test(an_interface_alone_peers_with_whoever_routes_there),
