@@ -220,7 +220,7 @@ static void peer_problem(cJSON *problems, const struct bgp_peer *p, const struct
 {
 	char object[WEFT_NAME_MAX + 16], text[512];
 
-	snprintf(object, sizeof(object), "BGPPeer %s", p->name);
+	snprintf(object, sizeof(object), "%s %s", p->origin == BGP_PEER_OBJECT ? "BGPPeer" : "Node", p->name);
 	if (p->reason[0]) {
 		status_problem(problems, object, "", p->reason);
 	} else if (bird && !bird_proto_established(bird)) {
@@ -243,6 +243,8 @@ static void add_peers(struct agent *a, const struct bird_protos *protos, cJSON *
 		peer_problem(problems, p,
 		             protos && !p->reason[0] ? bird_protos_find(protos, p->protocol) : NULL);
 	}
+	for (size_t i = 0; i < model.n_warnings; i++)
+		status_problem(problems, "BGP", "", model.warnings[i]);
 	bgp_model_free(&model);
 }
 
