@@ -400,25 +400,33 @@ static void end_learnt(struct explain *x, struct explain_target *t)
 		verdict(t, "not learnt", "no route of a peer was accepted");
 }
 
-static void answer(struct explain *x)
+static const char *result_of(const struct explain *x)
 {
-	cJSON *root = cJSON_CreateObject(), *list;
-	const char *worst = "good";
+	size_t good = 0, bad = 0;
 
-	cJSON_AddStringToObject(root, "what", x->text);
-	list = cJSON_AddArrayToObject(root, "targets");
 	for (size_t i = 0; i < x->targets.n; i++) {
-		struct explain_target *t = &x->targets.list[i];
+		const struct explain_target *t = &x->targets.list[i];
 		const char *word = text_of(t->item, "verdict");
 
 		if (!strcmp(word, "unknown"))
-			worst = "unknown";
-		else if (strcmp(word, "announced") != 0 && strcmp(word, "learnt") != 0 &&
-		         strcmp(worst, "unknown") != 0)
-			worst = "bad";
-		cJSON_AddItemToArray(list, t->item);
+			return "unknown";
+		if (!strcmp(word, "announced") || !strcmp(word, "learnt"))
+			good++;
+		else
+			bad += !t->optional;
 	}
-	cJSON_AddStringToObject(root, "result", worst);
+	return good && !bad ? "good" : "bad";
+}
+
+static void answer(struct explain *x)
+{
+	cJSON *root = cJSON_CreateObject(), *list;
+
+	cJSON_AddStringToObject(root, "what", x->text);
+	cJSON_AddStringToObject(root, "result", result_of(x));
+	list = cJSON_AddArrayToObject(root, "targets");
+	for (size_t i = 0; i < x->targets.n; i++)
+		cJSON_AddItemToArray(list, x->targets.list[i].item);
 	serve_reply(x->req, root);
 	release(x);
 }

@@ -23,6 +23,7 @@
 struct explain_target {
 	struct weft_prefix prefix;
 	bool own;      /* this node's to announce, else something that peers may announce */
+	bool optional; /* one of a Service's addresses that need not be announced, and is not wanted */
 	char why[256]; /* own: why it is not wanted, "" = it is */
 	cJSON *item, *steps;
 };

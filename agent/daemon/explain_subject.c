@@ -119,7 +119,7 @@ static void wanted(struct explain_target *t)
 }
 
 static void add_vip(struct agent *a, const struct bgp_model *m, const char *key, const struct svc_vip *vip,
-                    struct explain_targets *out)
+                    bool of_many, struct explain_targets *out)
 {
 	static const char *const kinds[] = {"ClusterIP", "external IP", "LoadBalancer IP"};
 	struct weft_prefix host = weft_prefix_host(&vip->addr);
@@ -135,6 +135,7 @@ static void add_vip(struct agent *a, const struct bgp_model *m, const char *key,
 	else if (!explain_routes(a, &host, routes))
 		snprintf(t->why, sizeof(t->why),
 		         "it waits for the dataplane, or another Service has its ports");
+	t->optional = of_many && vip->kind != SVC_VIP_LB && t->why[0];
 	wanted(t);
 	kernel_steps(a, m, t);
 }
@@ -148,7 +149,7 @@ static int add_service(struct agent *a, const struct bgp_model *m, const char *k
 		return weft_err_set(err, ENOENT, "there is no Service %.200s", key);
 	for (size_t i = 0; i < plan.n_vips; i++)
 		if (!only || !weft_addr_cmp(only, &plan.vips[i].addr))
-			add_vip(a, m, key, &plan.vips[i], out);
+			add_vip(a, m, key, &plan.vips[i], !only, out);
 	if (!plan.n_vips && !only)
 		weft_err_set(err, ENOENT, "Service %.200s has no address%s%s", key,
 		             plan.n_problems ? ": "
