@@ -385,6 +385,29 @@ static int render(struct bird_apply *b, const struct bgp_model *m, struct weft_b
 	return bird_conf_render(b->tmpl, m, &params, out, err);
 }
 
+struct preview {
+	const struct bird_apply *b;
+	char path[PATH_MAX];
+};
+
+static const char *secret_name(void *ctx, const struct bgp_peer *peer)
+{
+	struct preview *p = ctx;
+
+	snprintf(p->path, sizeof(p->path), "%s/%s-a.conf", p->b->secrets_dir, peer->protocol);
+	return p->path;
+}
+
+int bird_apply_preview(const struct bird_apply *b, const struct bgp_model *m, struct weft_buf *out,
+                       struct weft_err *err)
+{
+	struct preview p = {.b = b};
+	struct bird_conf_params params = {
+	        .node = b->node, .custom_dir = b->custom_dir, .secret_path = secret_name, .ctx = &p};
+
+	return bird_conf_render(b->tmpl, m, &params, out, err);
+}
+
 void bird_apply_want(struct bird_apply *b, const struct bgp_model *m)
 {
 	weft_auto(weft_buf_free) struct weft_buf text = {.max = CONF_MAX};

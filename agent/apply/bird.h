@@ -27,6 +27,7 @@
 #include <cjson/cJSON.h>
 #include <uv.h>
 
+#include "weft/buf.h"
 #include "weft/err.h"
 
 #include "agent/bird/ctl.h"
@@ -50,6 +51,10 @@ void bird_apply_free(struct bird_apply *b);
 /* Cheap when the model is the one already wanted. The model is not kept. After a failure of the disk on_again
  * asks for the next call. */
 void bird_apply_want(struct bird_apply *b, const struct bgp_model *m);
+
+/* The text that bird_apply_want() would write, without writing anything: passwords' files are named PROTOCOL-a.conf. */
+int bird_apply_preview(const struct bird_apply *b, const struct bgp_model *m, struct weft_buf *out,
+                       struct weft_err *err);
 
 /* Ask BIRD for its protocols; fn gets them (borrowed) or the reason why not. */
 typedef void (*bird_protocols_fn)(void *ctx, const struct bird_protos *protos, const struct weft_err *err);

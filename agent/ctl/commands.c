@@ -73,6 +73,12 @@ static const struct ctl_option route_options[] = {
         {"limit", "N", "show at most N of them (default 1000)"},
 };
 
+static const struct ctl_option plan_options[] = {
+        {"config-dir", "DIR", "manifests as they would be"},
+        {"config", "FILE", "and weft.yaml as it would be"},
+        {"complete", NULL, "DIR has everything: kinds that it does not have go"},
+};
+
 static const struct ctl_option bird_options[] = {
         {"write", NULL, "also commands that change something, until weftd or BIRD changes it back"},
 };
@@ -226,6 +232,32 @@ const struct ctl_command ctl_commands[] = {
                 .read_args = ctl_bgp_args,
                 .page = ctl_bgp,
                 .verdict = ctl_bgp_verdict,
+        },
+        {
+                .name = "plan",
+                .args = "--config-dir DIR [--config FILE] [--complete]",
+                .brief = "what other manifests would change, before they are there",
+                .help = "Plans this node with the manifests in DIR instead of those in force, and shows the difference:\n"
+                        "BGP sessions that would be added, removed, reconfigured without an interruption, or restarted\n"
+                        "(and because of which field); bird.conf (without passwords); routes, announcements, tunnels,\n"
+                        "IPVS services and nftables elements. Nothing is changed.\n"
+                        "\n"
+                        "A kind of which DIR has an object is taken as DIR has it; kinds that it does not have stay as\n"
+                        "they are (`kept`), unless --complete says that DIR is all. IPBlocks stay unless DIR has some.\n"
+                        "\n"
+                        "Exit status 1 when a manifest is malformed: its object stays as it is.",
+                .examples =
+                        "  weftctl plan --config-dir new/\n"
+                        "  weftctl plan --config-dir new/ -o json | jq -r '.sessions[] | select(.change == "
+                        "\"restarts\") | .peer'\n",
+                .options = plan_options,
+                .option_count = WEFT_ARRAY_LEN(plan_options),
+                .read_args = ctl_plan_args,
+                .prepare = ctl_plan_prepare,
+                .release = ctl_plan_release,
+                .timeout_ms = 30000,
+                .page = ctl_plan,
+                .verdict = ctl_plan_verdict,
         },
         {
                 .name = "bird",

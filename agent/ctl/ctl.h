@@ -162,6 +162,14 @@ int ctl_bgp_args(const char *const *argv, size_t n, cJSON **args, struct weft_er
 void ctl_bgp(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 enum ctl_exit ctl_bgp_verdict(const cJSON *result); /* CTL_FAILED: not everywhere; CTL_USAGE: unknown */
 
+/* --- plan.c --- */
+
+int ctl_plan_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+int ctl_plan_prepare(const char *socket_path, cJSON *args, struct weft_err *err);
+void ctl_plan_release(const cJSON *args);
+void ctl_plan(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
+enum ctl_exit ctl_plan_verdict(const cJSON *result); /* CTL_FAILED when an object is malformed */
+
 /* --- drain.c --- */
 
 /* A line for the node and each peer that is drained; false: nothing is, and nothing was written. */
@@ -203,6 +211,11 @@ struct ctl_command {
 
 	/* Done here, without a daemon; args are the options. NULL: the daemon is asked. */
 	enum ctl_exit (*local)(const cJSON *args);
+
+	/* Around the question; release follows also when prepare failed. NULL: nothing to do. */
+	int (*prepare)(const char *socket_path, cJSON *args, struct weft_err *err);
+	void (*release)(const cJSON *args);
+	unsigned timeout_ms; /* 0: CTL_TIMEOUT_MS */
 
 	/* A list: an array of rows. */
 	const struct ctl_column *columns;

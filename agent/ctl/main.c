@@ -190,13 +190,27 @@ static bool select_rows(const struct options *o, const struct ctl_command *c, cJ
 	return false;
 }
 
-static enum ctl_exit run(const struct options *o, const struct ctl_command *c, const cJSON *args)
+static enum ctl_exit ask(const struct options *o, const struct ctl_command *c, cJSON *args, cJSON **result,
+                         struct weft_err *err)
 {
 	struct ctl_question q = {.cmd = c->name, .args = args, .timeout_ms = o->timeout_ms};
+	enum ctl_exit ret = CTL_FAILED;
+
+	if (!q.timeout_ms)
+		q.timeout_ms = c->timeout_ms ? c->timeout_ms : CTL_TIMEOUT_MS;
+	if (!c->prepare || c->prepare(o->socket, args, err) == 0)
+		ret = ctl_ask(o->socket, &q, result, err);
+	if (c->release)
+		c->release(args);
+	return ret;
+}
+
+static enum ctl_exit run(const struct options *o, const struct ctl_command *c, cJSON *args)
+{
 	struct weft_err err = WEFT_ERR_INIT;
 	bool page = is_page(c, args);
 	cJSON *result = NULL;
-	enum ctl_exit ret = ctl_ask(o->socket, &q, &result, &err);
+	enum ctl_exit ret = ask(o, c, args, &result, &err);
 
 	if (ret == CTL_OK && !(page ? cJSON_IsObject(result) : cJSON_IsArray(result))) {
 		weft_err_set(&err, 0, "weftd answered `%s` with something else: is it of version %s, too?",
@@ -267,7 +281,7 @@ static enum ctl_exit help(const struct ctl_command *c)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.socket = CTL_SOCKET, .timeout_ms = CTL_TIMEOUT_MS};
+	struct options o = {.socket = CTL_SOCKET};
 	const struct ctl_command *c;
 
 	/* For the width of characters; names are UTF-8 whatever the user's locale says. */

@@ -14,6 +14,7 @@
 #include "weft/cleanup.h"
 #include "weft/marks.h"
 
+#include "agent/daemon/ahead.h"
 #include "agent/daemon/explain.h"
 #include "agent/kernel/lookup.h"
 
@@ -272,6 +273,7 @@ int agent_views_register(struct agent *a)
 	        {"blocks", "address blocks, their nodes and how full they are", view_blocks},
 	        {"routes", "routes: of the kernel, or received from and announced to a peer", view_routes},
 	        {"bgp", "why a prefix is, or is not, announced to whom", view_bgp},
+	        {"plan", "what other manifests would change", view_plan},
 	        {"bird", "a command of BIRD's own", view_bird},
 	        {"peers", "BGP sessions of this node", view_peers},
 	        {"ipam", "pod addresses of this node", view_ipam},

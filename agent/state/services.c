@@ -335,6 +335,17 @@ struct services_changes services_changes(const struct services *s)
 	return s->changes;
 }
 
+void services_each_key(const struct services *s, enum weft_kind kind, void (*fn)(void *ctx, const char *key),
+                       void *ctx)
+{
+	for (const struct slice *slice = s->slices; slice && kind == WEFT_ENDPOINTSLICE;
+	     slice = slice->hh.next)
+		fn(ctx, slice->key);
+	for (const struct entry *e = s->entries; e; e = e->hh.next)
+		if ((kind == WEFT_SERVICE && e->obj) || (kind == WEFT_SERVICESTATUS && e->status))
+			fn(ctx, e->key);
+}
+
 void services_each(const struct services *s, services_each_fn fn, void *ctx)
 {
 	struct services_view v;

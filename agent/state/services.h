@@ -58,6 +58,11 @@ struct services_changes {
 };
 struct services_changes services_changes(const struct services *s);
 
+/* The key of everything that is there of a kind: Services, EndpointSlices that a Service has or may get,
+ * ServiceStatuses. */
+void services_each_key(const struct services *s, enum weft_kind kind, void (*fn)(void *ctx, const char *key),
+                       void *ctx);
+
 /* Every Service, in no order (for status). True stops. */
 typedef bool (*services_each_fn)(void *ctx, const struct services_view *view);
 void services_each(const struct services *s, services_each_fn fn, void *ctx);

@@ -2,6 +2,7 @@
 """weftctl and BGP: peers, routes of a peer, why something is announced or not, BIRD's own commands."""
 
 import json
+import pathlib
 import subprocess
 
 from stage import host, wait_not_routed, wait_routed
@@ -139,3 +140,53 @@ def test_commands_of_bird(lab):
     check("is not passed on" in said(node, "bird", "--write", "--", "down", code=1), "a word that is not passed on")
     check("no file names" in said(node, "bird", "--write", "--", 'configure "/tmp/x"', code=1), "a file")
     lab.wait_ready()
+
+
+def test_plan_tells_what_would_happen_and_does_nothing(lab):
+    node = lab["r1n1"]
+    lab.wait_ready()
+    folder = pathlib.Path(node.directory) / "new"
+    folder.mkdir()
+    objects = {f"{o['kind']}-{o['metadata']['name']}": o for o in lab._objects()}
+    config = pathlib.Path(node.config()["bird"]["configDir"]) / "bird.conf"
+    before, since = config.read_text(), {p["name"]: p["since"] for p in decoded(node, "peers")}
+
+    def planned(*arguments, code=0):
+        for old in folder.iterdir():
+            old.unlink()
+        for name, obj in objects.items():
+            (folder / f"{name}.json").write_text(json.dumps(obj))
+        return decoded(node, "plan", "--config-dir", str(folder), *arguments, code=code)
+
+    same = planned()
+    equal([same["sessions"], same["bird"], same["kernel"]["added"], same["kernel"]["removed"], same["invalid"]],
+          [[], [], [], [], []], "a plan of what there is")
+    equal(same["untouched"], 4, "sessions that stay untouched")
+    check(any(kept.startswith("IPBlock (") for kept in same["kept"]), f"kept: {same['kept']}")
+
+    objects[f"BGPPeer-{UP}"]["spec"]["timers"] = {"holdSeconds": 30}
+    del objects[f"BGPPeer-{DOWN}"]
+    objects["BGPPeer-tor1a-r1n1-v6"]["spec"]["export"] = [{"match": {"prefixes": ["fd00::/16"]}, "action": "Reject"}]
+    objects["BGPPeer-new"] = weft("BGPPeer", "new", address="10.0.1.4", asNumber=65001)
+    objects["IPPool-other"] = weft("IPPool", "other", cidr="10.99.0.1/16")
+    plan = planned(code=1)
+    changes = {session["peer"]: session["change"] for session in plan["sessions"]}
+    equal(changes, {UP: "restarts", DOWN: "removed", "tor1a-r1n1-v6": "reconfigured", "new": "added"}, "sessions")
+    check("holdSeconds" in next(s["field"] for s in plan["sessions"] if s["peer"] == UP), f"{plan['sessions']}")
+    equal(plan["untouched"], 1, "sessions that stay untouched")
+    check("-\thold time 9;" in plan["bird"] and "+\thold time 30;" in plan["bird"], f"the difference: {plan['bird']}")
+    check("host bits" in plan["invalid"][0]["text"], f"malformed: {plan['invalid']}")
+    check(plan["invalid"][0]["where"].startswith(str(folder)), f"malformed: {plan['invalid']}")
+    page = said(node, "plan", "--config-dir", str(folder), code=1)
+    check("restarts" in page and "+\thold time 30;" in page and "4 change, 1 stay untouched" in page, page)
+
+    del objects["IPPool-other"]
+    objects["Node-r2n1"] = {**objects["Node-r2n1"], "status": {"addresses": [{"type": "InternalIP", "address": "10.1.2.99"}]}}
+    plan = planned()
+    check(any("via 10.1.2.99 dev weft.ipip" in line for line in plan["kernel"]["added"]), f"{plan['kernel']}")
+    check(any("via 10.1.2.11 dev weft.ipip" in line for line in plan["kernel"]["removed"]), f"{plan['kernel']}")
+
+    check("is no folder" in said(node, "plan", "--config-dir", "/nowhere", code=2), "a folder that is not there")
+    equal(config.read_text(), before, "bird.conf")
+    equal({p["name"]: p["since"] for p in decoded(node, "peers")}, since, "since when the sessions are up")
+    equal([p.name for p in (pathlib.Path(node.directory) / "run").iterdir() if p.name.startswith("plan")], [], "copies left")
