@@ -26,7 +26,6 @@ struct query {
 	uv_pipe_t pipe;
 	uv_timer_t timer;
 	uv_connect_t connect;
-	uv_write_t write;
 	struct bird_parser *parser;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	bool greeted, done;
@@ -98,17 +97,12 @@ static void on_timeout(uv_timer_t *timer)
 	fail(timer->data, ETIMEDOUT, "no whole answer in time");
 }
 
-static void on_written(uv_write_t *req, int status)
-{
-	(void)req;
-	(void)status; /* a broken connection also ends the reading */
-}
-
+/* Commands are short, and each waits for the reply to the one before: there is always room for it. */
 static void send_text(struct query *q, const char *text)
 {
 	uv_buf_t buf = uv_buf_init((char *)text, (unsigned)strlen(text));
 
-	if (uv_write(&q->write, (uv_stream_t *)&q->pipe, &buf, 1, on_written) < 0)
+	if (uv_try_write((uv_stream_t *)&q->pipe, &buf, 1) != (int)buf.len)
 		fail(q, EPIPE, "it can't be written to");
 }
 

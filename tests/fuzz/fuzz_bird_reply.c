@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/bird/routes.h"
 #include "agent/bird/show.h"
+#include "agent/bird/show_detail.h"
 
 static void require(bool what)
 {
@@ -78,6 +80,44 @@ static void check_tables(const struct bird_reply *r)
 	bird_route_count_free(&c);
 }
 
+static bool check_route(void *ctx, const struct bird_route *r)
+{
+	size_t *n = ctx;
+	const char *const texts[] = {r->table,      r->type,    r->proto,       r->since,
+	                             r->source,     r->origin,  r->as_path,     r->next_hop,
+	                             r->local_pref, r->med,     r->communities, r->large_communities,
+	                             r->metric,     r->ext_communities};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		check_text(texts[i]);
+	require(r->net.addr.family && r->n_hops <= BIRD_ROUTE_HOPS);
+	for (size_t i = 0; i < r->n_hops; i++) {
+		check_text(r->hops[i].via);
+		check_text(r->hops[i].dev);
+	}
+	++*n;
+	return *n % 7;
+}
+
+static void check_capability(void *ctx, const char *text)
+{
+	(void)ctx;
+	check_text(text);
+}
+
+static void check_routes(const struct bird_reply *r)
+{
+	size_t n = 0;
+	struct bird_routes reader = {.fn = check_route, .ctx = &n};
+
+	for (size_t i = 0; i < r->count; i++)
+		bird_routes_line(&reader, &r->lines[i]);
+	bird_routes_end(&reader);
+	require(n <= r->count);
+	bird_each_capability(r, "tor1", check_capability, NULL);
+	bird_neighbor_restarts(r, "tor1");
+}
+
 static void check_single(const struct bird_reply *r)
 {
 	struct bird_configure conf;
@@ -118,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_lines(bird_parser_reply(p));
 		check_protocols(bird_parser_reply(p));
 		check_tables(bird_parser_reply(p));
+		check_routes(bird_parser_reply(p));
 		check_single(bird_parser_reply(p));
 	}
 	bird_parser_free(p);
