@@ -269,18 +269,19 @@ static void add_refused(const struct bgp_model *m, cJSON *list)
 
 static void add_diff(cJSON *root, const char *name, struct weft_buf *before, struct weft_buf *after)
 {
-	weft_auto(weft_buf_free) struct weft_buf diff = {0};
+	weft_auto(weft_buf_free) struct weft_buf diff = {0}, line = {0};
 	cJSON *list = cJSON_AddArrayToObject(root, name);
 
 	textdiff(weft_buf_text(before), weft_buf_text(after), &diff);
-	for (const char *line = weft_buf_text(&diff); *line;) {
-		size_t len = strcspn(line, "\n");
-		char *text = strndup(line, len);
-
-		if (text)
-			cJSON_AddItemToArray(list, cJSON_CreateString(text));
-		free(text);
-		line += len + (line[len] == '\n');
+	for (const char *p = weft_buf_text(&diff); *p; p++) {
+		if (*p == '\t') {
+			weft_buf_str(&line, "    "); /* a terminal gets no control character */
+		} else if (*p != '\n') {
+			weft_buf_char(&line, *p);
+		} else {
+			cJSON_AddItemToArray(list, cJSON_CreateString(weft_buf_text(&line)));
+			weft_buf_truncate(&line, 0);
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Myers' greedy algorithm ("An O(ND) Difference Algorithm", 1986) between the common head and tail: the furthest
- * points of every number of edits are kept, and the way is walked back through them.
+ * Lines that each text has once, in the order that both have most of ("patience diff"), hold the texts together: a
+ * section that is inserted is shown as such, and not as others that became each other. Between them Myers' greedy
+ * algorithm ("An O(ND) Difference Algorithm", 1986): the furthest points of every number of edits are kept, and the way
+ * is walked back through them.
  */
 #include "agent/plan/textdiff.h"
 
@@ -51,21 +53,25 @@ static bool same(const struct diff *d, size_t x, size_t y)
 	return a->len == b->len && memcmp(a->text, b->text, a->len) == 0;
 }
 
-/* The window between what is common at both ends. */
+/* A part of both texts. */
 struct window {
 	size_t x0, y0;
 	long n, m;
 };
 
-static struct window trim(const struct diff *d)
+/* Take what is common off both ends. */
+static void trim(const struct diff *d, struct window *w)
 {
-	size_t head = 0, tail = 0;
-
-	while (head < d->a.n && head < d->b.n && same(d, head, head))
-		head++;
-	while (tail < d->a.n - head && tail < d->b.n - head && same(d, d->a.n - 1 - tail, d->b.n - 1 - tail))
-		tail++;
-	return (struct window){head, head, (long)(d->a.n - head - tail), (long)(d->b.n - head - tail)};
+	while (w->n && w->m && same(d, w->x0, w->y0)) {
+		w->x0++;
+		w->y0++;
+		w->n--;
+		w->m--;
+	}
+	while (w->n && w->m && same(d, w->x0 + (size_t)w->n - 1, w->y0 + (size_t)w->m - 1)) {
+		w->n--;
+		w->m--;
+	}
 }
 
 /* v[k] of `edits` edits begins at trail[edits]; k from -edits to edits. */
@@ -120,13 +126,13 @@ static bool extend(const struct diff *d, const struct window *w, long **trail, l
 	return false;
 }
 
-static void mark(struct diff *d)
+static void mark_window(struct diff *d, struct window w)
 {
-	struct window w = trim(d);
 	long **trail = must_alloc(EDITS_MAX + 1, sizeof(*trail));
 	long edits = 0;
 	bool found = false;
 
+	trim(d, &w);
 	for (; edits <= EDITS_MAX && !found; edits++) {
 		trail[edits] = must_alloc((size_t)(2 * edits + 1), sizeof(**trail));
 		found = extend(d, &w, trail, edits);
@@ -140,6 +146,119 @@ static void mark(struct diff *d)
 	for (long i = 0; i < edits; i++)
 		free(trail[i]);
 	free(trail);
+}
+
+/* --- anchors: lines that each text has once --- */
+
+struct anchor {
+	size_t x, y;
+	size_t before; /* the anchor before it in the longest chain that ends here */
+};
+
+static int by_text(const void *a, const void *b)
+{
+	const struct line *x = *(const struct line *const *)a, *y = *(const struct line *const *)b;
+	size_t len = x->len < y->len ? x->len : y->len;
+	int r = len ? memcmp(x->text, y->text, len) : 0;
+
+	return r ? r : (x->len > y->len) - (x->len < y->len);
+}
+
+static int by_x(const void *a, const void *b)
+{
+	const struct anchor *x = a, *y = b;
+
+	return (x->x > y->x) - (x->x < y->x);
+}
+
+/* Pointers to the lines of a text that it has once, sorted. */
+static const struct line **once(const struct lines *l, size_t *n)
+{
+	const struct line **list = must_alloc(l->n + 1, sizeof(*list));
+
+	for (size_t i = 0; i < l->n; i++)
+		list[i] = &l->list[i];
+	if (l->n)
+		qsort(list, l->n, sizeof(*list), by_text);
+	*n = 0;
+	for (size_t i = 0, end; i < l->n; i = end) {
+		for (end = i + 1; end < l->n && by_text(&list[i], &list[end]) == 0;)
+			end++;
+		if (end == i + 1)
+			list[(*n)++] = list[i];
+	}
+	return list;
+}
+
+static struct anchor *find_anchors(const struct diff *d, size_t *n)
+{
+	size_t na, nb, i = 0, k = 0;
+	const struct line **a = once(&d->a, &na), **b = once(&d->b, &nb);
+	struct anchor *list = must_alloc(na + 1, sizeof(*list));
+
+	*n = 0;
+	while (i < na && k < nb) {
+		int r = by_text(&a[i], &b[k]);
+
+		if (r == 0)
+			list[(*n)++] = (struct anchor){.x = (size_t)(a[i] - d->a.list),
+			                               .y = (size_t)(b[k] - d->b.list)};
+		i += r <= 0;
+		k += r >= 0;
+	}
+	if (*n)
+		qsort(list, *n, sizeof(*list), by_x);
+	free(a);
+	free(b);
+	return list;
+}
+
+/* The longest chain of anchors whose y grows, too. ends[i]: the anchor with the least y that ends one of length i + 1.
+ * Returns how many are left in the list. */
+static size_t longest_chain(struct anchor *list, size_t n)
+{
+	size_t *ends = must_alloc(n + 1, sizeof(*ends)), length = 0, at;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t low = 0, high = length;
+
+		while (low < high) {
+			size_t middle = (low + high) / 2;
+
+			if (list[ends[middle]].y < list[i].y)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		list[i].before = low ? ends[low - 1] : 0;
+		ends[low] = i;
+		length += low == length;
+	}
+	at = length ? ends[length - 1] : 0;
+	for (size_t i = length; i > 0; i--) {
+		ends[i - 1] = at;
+		at = list[at].before;
+	}
+	for (size_t i = 0; i < length; i++)
+		list[i] = list[ends[i]];
+	free(ends);
+	return length;
+}
+
+static void mark(struct diff *d)
+{
+	size_t n, x = 0, y = 0;
+	struct anchor *list = find_anchors(d, &n);
+
+	n = longest_chain(list, n);
+	for (size_t i = 0; i <= n; i++) {
+		size_t end_x = i < n ? list[i].x : d->a.n, end_y = i < n ? list[i].y : d->b.n;
+
+		mark_window(d, (struct window){x, y, (long)(end_x - x), (long)(end_y - y)});
+		x = end_x + 1;
+		y = end_y + 1;
+	}
+	free(list);
 }
 
 static void put(const struct line *l, char mark_char, struct weft_buf *out)

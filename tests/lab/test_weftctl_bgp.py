@@ -174,11 +174,11 @@ def test_plan_tells_what_would_happen_and_does_nothing(lab):
     equal(changes, {UP: "restarts", DOWN: "removed", "tor1a-r1n1-v6": "reconfigured", "new": "added"}, "sessions")
     equal(next(s["field"] for s in plan["sessions"] if s["peer"] == UP), "timers", "why it restarts")
     equal(plan["untouched"], 1, "sessions that stay untouched")
-    check("-\thold time 9;" in plan["bird"] and "+\thold time 30;" in plan["bird"], f"the difference: {plan['bird']}")
+    check("-    hold time 9;" in plan["bird"] and "+    hold time 30;" in plan["bird"], f"the difference: {plan['bird']}")
     check("host bits" in plan["invalid"][0]["text"], f"malformed: {plan['invalid']}")
     check(plan["invalid"][0]["where"].startswith(str(folder)), f"malformed: {plan['invalid']}")
     page = said(node, "plan", "--config-dir", str(folder), code=1)
-    check("restarts" in page and "+\thold time 30;" in page and "4 change, 1 stay untouched" in page, page)
+    check("restarts" in page and "+    hold time 30;" in page and "4 change, 1 stay untouched" in page, page)
 
     del objects["IPPool-other"]
     objects["Node-r2n1"] = {**objects["Node-r2n1"], "status": {"addresses": [{"type": "InternalIP", "address": "10.1.2.99"}]}}

@@ -40,6 +40,28 @@ static void known_differences(void **state)
 	}
 }
 
+static void section(int i, struct weft_buf *out)
+{
+	weft_buf_printf(out, "peer %d {\n\tfilter f%d;\n\thold 9;\n\tipv4;\n}\n\n", i, i);
+}
+
+/* Sections that look alike: the new one is shown as new, and no other as changed. */
+static void a_section_that_comes_in_between(void **state)
+{
+	weft_auto(weft_buf_free) struct weft_buf a = {0}, b = {0}, diff = {0};
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		if (i != 2)
+			section(i, &a);
+		section(i, &b);
+	}
+	textdiff(weft_buf_text(&a), weft_buf_text(&b), &diff);
+	assert_null(strstr(weft_buf_text(&diff), "\n-"));
+	assert_non_null(strstr(weft_buf_text(&diff),
+	                       "\n+peer 2 {\n+\tfilter f2;\n+\thold 9;\n+\tipv4;\n+}\n+\n peer 3 {"));
+}
+
 /* Apply a diff as patch does. */
 static void apply(const char *before, const char *diff, struct weft_buf *out)
 {
@@ -109,6 +131,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(known_differences),
+	        cmocka_unit_test(a_section_that_comes_in_between),
 	        cmocka_unit_test(a_diff_makes_one_text_of_the_other),
 	        cmocka_unit_test(texts_that_share_nothing),
 	};
