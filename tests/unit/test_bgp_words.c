@@ -112,6 +112,8 @@ static void an_import_is_judged_as_the_filter_does(void **state)
 	        {"10.244.1.0/26", 65001, true, false,
 	         "import rule 2: if of what is taken anyway and with community "
 	         "65001:666: reject"},
+	        {"10.244.0.0/24", 65001, false, false,
+	         "it is neither a block of a pool nor one of BGPConfig's importPrefixes"},
 	        {"192.0.2.0/24", 65001, true, true,
 	         "import rule 1: if in 192.0.2.0/24 and its path begins with 65001: "
 	         "accept"},
