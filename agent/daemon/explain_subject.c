@@ -202,6 +202,7 @@ static void add_block(struct agent *a, const struct bgp_model *m, const struct c
                       struct explain_targets *out)
 {
 	struct explain_target *t = begin(out, &b->cidr, b->own, "block of pods");
+	struct explain_route routes[EXPLAIN_ROUTES];
 	struct routes_plan plan;
 	bool announced = false;
 
@@ -215,6 +216,10 @@ static void add_block(struct agent *a, const struct bgp_model *m, const struct c
 	if (!announced)
 		snprintf(t->why, sizeof(t->why), "%.255s",
 		         plan.reason[0] ? plan.reason : "it is not served here");
+	else if (!explain_routes(a, &b->cidr, routes))
+		snprintf(
+		        t->why, sizeof(t->why),
+		        "neither BGPConfig's announce nor a BGPAdvertisement has it, or it waits for BIRD's filters");
 	wanted(t);
 	kernel_steps(a, m, t);
 }
