@@ -7,7 +7,7 @@ import json
 
 from .check import LabError
 from .daemon import Daemon
-from .routers import Path, Router, Session
+from .routers import MAX_PREFIXES, Path, Router, Session
 
 ESTABLISHED = 6
 STATES = {0: "Unknown", 1: "Idle", 2: "Connect", 3: "Active", 4: "OpenSent", 5: "OpenConfirm", ESTABLISHED: "Established"}
@@ -37,10 +37,13 @@ class GobgpRouter(Router):
         lines += ["  [neighbors.timers.config]", "    hold-time = 9", "    keepalive-interval = 3", "    connect-retry = 2",
                   "    idle-hold-time-after-reset = 1", "  [neighbors.transport.config]",
                   f'    local-address = "{session.local}"', f"    passive-mode = {'true' if session.to_node else 'false'}",
-                  "  [neighbors.graceful-restart.config]", "    enabled = true", "    restart-time = 30",
-                  "  [[neighbors.afi-safis]]", "    [neighbors.afi-safis.config]",
-                  f'      afi-safi-name = "ipv{session.family}-unicast"',
-                  "    [neighbors.afi-safis.mp-graceful-restart.config]", "      enabled = true"]
+                  "  [neighbors.graceful-restart.config]", "    enabled = true", "    restart-time = 30"]
+        for family in session.families:
+            lines += ["  [[neighbors.afi-safis]]", "    [neighbors.afi-safis.config]",
+                      f'      afi-safi-name = "ipv{family}-unicast"',
+                      "    [neighbors.afi-safis.mp-graceful-restart.config]", "      enabled = true"]
+            if session.to_node:
+                lines += ["    [neighbors.afi-safis.prefix-limit.config]", f"      max-prefixes = {MAX_PREFIXES}"]
         return lines
 
     def gobgp(self, *words: str) -> str:
@@ -54,21 +57,21 @@ class GobgpRouter(Router):
             raise LabError(f"{self.name}: gobgp {' '.join(words)}: {error}: {text[:200]}") from error
 
     def sessions(self) -> dict[str, str]:
-        states = {peer["conf"]["neighbor_address"]: STATES.get(peer["state"].get("session_state", 0), "Unknown")
+        states = {peer["conf"].get("neighbor_address"): STATES.get(peer["state"].get("session_state", 0), "Unknown")
                   for peer in self._ask("neighbor")}
         return {session.name: states.get(str(session.remote), "no connection") for session in self.sessions_wanted}
 
     def prefixes(self, family: int, peer: str | None = None) -> set[str]:
         return set(self._routes(family, peer))
 
-    def _routes(self, family: int, peer: str | None) -> dict:
+    def _routes(self, family: int, peer: str | None, over: int = 0) -> dict:
         if peer is None:
             routes = self._ask("global", "rib", "-a", f"ipv{family}") or {}
             return {prefix: paths for prefix, paths in routes.items() if any(path.get("source-id") for path in paths)}
-        return self._ask("neighbor", str(self.session(peer, family).remote), "adj-in", "-a", f"ipv{family}") or {}
+        return self._ask("neighbor", str(self.session(peer, over or family).remote), "adj-in", "-a", f"ipv{family}") or {}
 
-    def path(self, family: int, prefix: str, peer: str) -> Path:
-        for found in self._routes(family, peer).get(prefix, []):
+    def path(self, family: int, prefix: str, peer: str, over: int = 0) -> Path:
+        for found in self._routes(family, peer, over).get(prefix, []):
             attributes = {item["type"]: item for item in found["attrs"]}
             hop = attributes.get(NEXT_HOP) or attributes[MP_REACH]
             return Path(hop["nexthop"], [number for segment in attributes[AS_PATH]["as_paths"] for number in segment["asns"]],
@@ -77,6 +80,17 @@ class GobgpRouter(Router):
                         {f"{item['ASN']}:{item['LocalData1']}:{item['LocalData2']}"
                          for item in attributes.get(LARGE_COMMUNITIES, {}).get("value", [])})
         raise LabError(f"{self.name} has no {prefix} from {peer}")
+
+    def interface_neighbour(self, interface: str) -> str:
+        """The link-local address that it found for `neighbor add interface`."""
+        for peer in self._ask("neighbor"):
+            if f"%{interface}" in peer["state"].get("neighbor_address", ""):
+                return peer["state"]["neighbor_address"]
+        raise LabError(f"{self.name} has no neighbour by interface {interface}")
+
+    def interface_prefixes(self, interface: str, family: int) -> set[str]:
+        """What was learnt from the neighbour of an interface."""
+        return set(self._ask("neighbor", self.interface_neighbour(interface), "adj-in", "-a", f"ipv{family}") or {})
 
     def originate(self, *prefixes: str):
         for prefix in prefixes:

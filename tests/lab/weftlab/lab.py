@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ipaddress
 import os
 import shutil
@@ -306,7 +307,8 @@ class Lab:
         target = f"{out}/{self.name}"
         shutil.rmtree(target, ignore_errors=True)
         Lab.saved.add(target)
-        shutil.copytree(self.directory, target, ignore=_neither_file_nor_folder)
+        with contextlib.suppress(shutil.Error):  # daemons still run: a file may go while it is copied
+            shutil.copytree(self.directory, target, ignore=_neither_file_nor_folder)
         return target
 
     # Services
@@ -391,10 +393,11 @@ class Lab:
             found.append({"apiVersion": "v1", "kind": "Secret",
                           "metadata": {"name": "weft-bgp", "namespace": "kube-system"},
                           "stringData": {"password": self.password}})
-        return found + list(self._peers())
+        return found + self.bgp_peers()
 
-    def _peers(self):
+    def bgp_peers(self) -> list[dict]:
         """One BGPPeer for each router address: for the whole rack where all its nodes use it, else for a node."""
+        made = []
         users: dict[tuple, set[str]] = {}
         for router in self.routers.values():
             for session in router.sessions_wanted:
@@ -412,7 +415,8 @@ class Lab:
                     "description": f"{router.name} for {subject}"}
             if self.password:
                 spec["password"] = {"secretKeyRef": {"name": "weft-bgp", "key": "password"}}
-            yield weft("BGPPeer", f"{router.name}-{subject}-v{address.version}", **spec)
+            made.append(weft("BGPPeer", f"{router.name}-{subject}-v{address.version}", **spec))
+        return made
 
 
 class _Cabler:
@@ -504,16 +508,18 @@ class _Cabler:
         for network in cable.networks:
             here, there = cable.address(one, network), cable.address(other, network)
             family = network.version
+            bare = any(lab.topology.routers[name].bare for name in (one, other) if name in lab.routers)
             if other in lab.routers:
-                for me, mine, peer, its in ((one, here, other, there), (other, there, one, here)):
+                for me, mine, peer, its in () if bare else ((one, here, other, there), (other, there, one, here)):
                     lab.routers[me].sessions_wanted.append(
                         Session(peer, family, mine.ip, its.ip, lab.routers[peer].spec.asn, False, network))
                 continue
             self.uplinks.setdefault(other, []).append((here.ip, link.near[1]))
             if other in lab.nodes:
                 node = lab.nodes[other]
-                lab.routers[one].sessions_wanted.append(
-                    Session(other, family, here.ip, there.ip, node.spec.asn, True, network))
+                if not bare:
+                    lab.routers[one].sessions_wanted.append(
+                        Session(other, family, here.ip, there.ip, node.spec.asn, True, network))
                 for address in node.spec.addresses:
                     if address.version == family:
                         lab.routers[one].statics.append((ipaddress.ip_network(address), there.ip))

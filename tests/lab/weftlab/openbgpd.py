@@ -9,7 +9,7 @@ import os
 
 from .check import LabError
 from .daemon import Daemon
-from .routers import Path, Router, Session
+from .routers import MAX_PREFIXES, Path, Router, Session
 
 CHROOT = "/run/openbgpd"  # the home of its user, where its children lock themselves up
 
@@ -39,7 +39,9 @@ class OpenbgpdRouter(Router):
             lines.append(f'  tcp md5sig password "{self.style.password}"')
         elif session.to_node:
             lines.append("  passive")
-        return [*lines, "}"]
+        if session.to_node:
+            lines.append(f"  max-prefix {MAX_PREFIXES}")
+        return [*lines, *(f"  announce IPv{family} unicast" for family in session.families), "}"]
 
     def bgpctl(self, *words: str) -> str:
         return self.ns.run(["bgpctl", "-s", self.control, *words])
@@ -58,13 +60,13 @@ class OpenbgpdRouter(Router):
     def prefixes(self, family: int, peer: str | None = None) -> set[str]:
         return {path["prefix"] for path in self._rib(family, peer) if path.get("source") != "internal"}
 
-    def _rib(self, family: int, peer: str | None, *words: str) -> list:
-        chosen = ["neighbor", str(self.session(peer, family).remote)] if peer else []
+    def _rib(self, family: int, peer: str | None, *words: str, over: int = 0) -> list:
+        chosen = ["neighbor", str(self.session(peer, over or family).remote)] if peer else []
         afi = "inet6" if family == 6 else "inet"
         return self._ask("show", "rib", afi, *words, *chosen).get("rib", [])
 
-    def path(self, family: int, prefix: str, peer: str) -> Path:
-        for found in self._rib(family, peer, "detail"):
+    def path(self, family: int, prefix: str, peer: str, over: int = 0) -> Path:
+        for found in self._rib(family, peer, "detail", over=over):
             if found["prefix"] == prefix:
                 return Path(found["exit_nexthop"], [int(number) for number in found["aspath"].split()],
                             set(found.get("communities", [])), set(found.get("large_communities", [])))

@@ -15,11 +15,12 @@ import socket
 from dataclasses import dataclass
 
 from .addresses import HasAddresses, first_ip
-from .check import Broken, LabError
+from .check import Broken, LabError, wait_until
 from .daemon import Daemon
 from .ns import Netns
 
 FRR_DIRECTORY = "/usr/lib/frr"
+MAX_PREFIXES = 12  # that GoBGP and OpenBGPD take from a node
 
 
 @dataclass
@@ -36,6 +37,11 @@ class Session:
     @property
     def name(self) -> str:
         return f"{self.peer}_{self.family}"
+
+    @property
+    def families(self) -> tuple:
+        """What FRR, GoBGP and OpenBGPD offer: to nodes also IPv4 over IPv6 (RFC 8950), which weft takes if told to."""
+        return (6, 4) if self.to_node and self.family == 6 else (self.family,)
 
 
 @dataclass
@@ -292,10 +298,14 @@ class FrrRouter(Router):
         return super().established()
 
     def bgp_lines(self) -> list[str]:
+        if self.spec.bare:
+            return []
         lines = ["ip prefix-list nodefault4 seq 5 deny 0.0.0.0/0", "ip prefix-list nodefault4 seq 10 permit any",
                  "ipv6 prefix-list nodefault6 seq 5 deny ::/0", "ipv6 prefix-list nodefault6 seq 10 permit any",
                  f"router bgp {self.spec.asn}", f" bgp router-id {self.router_id}", " no bgp default ipv4-unicast",
                  " no bgp ebgp-requires-policy", " no bgp network import-check", " bgp bestpath as-path multipath-relax"]
+        if self.spec.graceful:
+            lines += [" bgp graceful-restart", " bgp graceful-restart preserve-fw-state"]
         activate: dict[int, list[str]] = {4: [], 6: []}
         ranges = set()
         for session in self.sessions_wanted:
@@ -310,7 +320,8 @@ class FrrRouter(Router):
                 activate[session.family].append(group)
             else:
                 self._neighbor_lines(lines, str(session.remote), session)
-                activate[session.family].append(str(session.remote))
+                for family in session.families:
+                    activate[family].append(str(session.remote))
         for family, peers in activate.items():
             if peers:
                 lines.append(f" address-family ipv{family} unicast")
@@ -327,6 +338,8 @@ class FrrRouter(Router):
         if session.to_node:
             if not self.spec.dynamic:
                 lines.append(f" neighbor {neighbor} passive")
+                if session.family == 6:
+                    lines.append(f" neighbor {neighbor} capability extended-nexthop")
             if self.style.password:
                 lines.append(f" neighbor {neighbor} password {self.style.password}")
         if session.to_node and not self.style.graceful:
@@ -354,14 +367,31 @@ class FrrRouter(Router):
             except OSError as error:
                 raise LabError(f"{self.name}: {daemon}: {error}") from error
 
+    def load(self, text: str):
+        """A configuration as in frr.conf, on top of what runs; every line has to be understood."""
+        path = self._write("load.conf", text)
+        said = self.ns.run(["vtysh", "--vty_socket", self.sockets, "-f", path])
+        if "%" in said or "line" in said:
+            raise LabError(f"{self.name}: vtysh -f says\n{said}")
+
+    def forget(self):
+        """Ends what load() brought: bgpd and bfdd start anew, zebra goes on (prefix lists and route maps are harmless)."""
+        anew = [daemon for daemon in self.daemons if not daemon.name.endswith(".zebra")]
+        for daemon in anew:
+            daemon.hold()
+            daemon.start()
+        for daemon in anew:
+            program = daemon.name.rpartition(".")[2]
+            wait_until(lambda: self.vty("show version", daemon=program), 20, f"{daemon.name} to answer")
+
+    def summary(self, family: int) -> dict[str, dict]:
+        """Neighbour -> its line of `show bgp summary`."""
+        return json.loads(self.vty(f"show bgp ipv{family} unicast summary json") or "{}").get("peers", {})
+
     def sessions(self) -> dict[str, str]:
-        states = {}
-        summary = {family: json.loads(self.vty(f"show bgp ipv{family} unicast summary json") or "{}")
-                   for family in {session.family for session in self.sessions_wanted}}
-        for session in self.sessions_wanted:
-            peers = summary[session.family].get("peers", {})
-            states[session.name] = peers.get(str(session.remote), {}).get("state", "no connection")
-        return states
+        summary = {family: self.summary(family) for family in {session.family for session in self.sessions_wanted}}
+        return {session.name: summary[session.family].get(str(session.remote), {}).get("state", "no connection")
+                for session in self.sessions_wanted}
 
     def prefixes(self, family: int, peer: str | None = None) -> set[str]:
         table = f"show bgp ipv{family} unicast"
@@ -372,8 +402,8 @@ class FrrRouter(Router):
         remote = self.session(peer, family).remote
         return set(json.loads(self.vty(f"{table} neighbors {remote} routes json")).get("routes", {}))
 
-    def path(self, family: int, prefix: str, peer: str) -> Path:
-        remote = str(self.session(peer, family).remote)
+    def path(self, family: int, prefix: str, peer: str, over: int = 0) -> Path:
+        remote = str(self.session(peer, over or family).remote)
         for found in json.loads(self.vty(f"show bgp ipv{family} unicast {prefix} json")).get("paths", []):
             if found["peer"]["peerId"] == remote:
                 hop = next(hop for hop in found["nexthops"] if hop.get("scope") != "link-local")
@@ -381,6 +411,18 @@ class FrrRouter(Router):
                 return Path(hop["ip"], numbers, set(found.get("community", {}).get("list", [])),
                             set(found.get("largeCommunity", {}).get("list", [])))
         raise LabError(f"{self.name} has no {prefix} from {peer}")
+
+    def interface_prefixes(self, interface: str, family: int) -> set[str]:
+        """What was learnt from the neighbour of an interface."""
+        return set(json.loads(self.vty(f"show bgp ipv{family} unicast neighbors {interface} routes json")).get("routes", {}))
+
+    def limit(self, count: int):
+        """How many prefixes a node may announce in a family; 0: any number."""
+        for family in (4, 6):
+            lines = [f"neighbor {session.remote} maximum-prefix {count}" for session in self.sessions_wanted
+                     if session.to_node and session.family == family]
+            self.configure_bgp(f"address-family ipv{family} unicast",
+                               *(lines if count else [f"no {line.rpartition(' ')[0]}" for line in lines]))
 
     def originate(self, *prefixes: str):
         self._networks("", prefixes)

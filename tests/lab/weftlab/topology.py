@@ -3,12 +3,14 @@
 
 One statement per line, `#` starts a comment:
 
-    router NAME as N [SOFTWARE] [dynamic]       runs BGP: bird (default), frr, gobgp or openbgpd; dynamic (bird, frr):
-                                                takes the nodes of its LAN as dynamic neighbours
+    router NAME as N [SOFTWARE] [OPTION]        runs BGP: bird (default), frr, gobgp or openbgpd; dynamic (bird, frr):
+                                                takes the nodes of its LAN as dynamic neighbours; bare (frr): runs
+                                                without configuration, a test brings it; graceful (frr): does
+                                                graceful restart beside BFD, as GoBGP does anyway
     node   NAME rack R as N [address IP...]     runs weft; address: on the loopback, for nodes with several links
     host   NAME                                 an outsider with a default route
     lan    ROUTER NAME... NET... [mtu N]        a subnet on a bridge of ROUTER: it has .1 (::1), the others .11 (::11), .12 ...
-    link   A B NET... [mtu N]                   a cable: A has the first address, B the second
+    link   A B [NET...] [mtu N]                 a cable: A has the first address, B the second
     pool   CIDR [block N]                       addresses for pods
     like   TOPOLOGY                             starts from another file; a name declared again is replaced
 
@@ -31,6 +33,8 @@ class RouterSpec:
     asn: int
     software: str = "bird"
     dynamic: bool = False
+    bare: bool = False
+    graceful: bool = False
 
 
 @dataclass
@@ -116,11 +120,14 @@ class Topology:
         if verb == "like":
             self._read(words[0])
         elif verb == "router":
-            options = _options(words[1:], {"as": int}, {*SOFTWARE, "dynamic"})
+            options = _options(words[1:], {"as": int}, {*SOFTWARE, "dynamic", "bare", "graceful"})
             software = [word for word in SOFTWARE if word in options] or ["bird"]
             if len(software) > 1 or ("dynamic" in options and software[0] not in ("bird", "frr")):
                 raise TopologyError("one software for a router; dynamic neighbours with bird and frr")
-            self.routers[words[0]] = RouterSpec(words[0], options["as"], software[0], "dynamic" in options)
+            if software[0] != "frr" and ("bare" in options or "graceful" in options):
+                raise TopologyError("only frr can be bare or graceful")
+            self.routers[words[0]] = RouterSpec(words[0], options["as"], software[0], "dynamic" in options,
+                                                "bare" in options, "graceful" in options)
         elif verb == "node":
             options = _options(words[1:], {"rack": str, "as": int, "address": list}, set())
             addresses = [ipaddress.ip_address(text) for text in options.get("address", [])]
