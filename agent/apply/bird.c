@@ -56,10 +56,17 @@ struct bird_apply {
 	uint64_t stale_ms;
 	int (*on_stale)(void *ctx);
 	void (*on_again)(void *ctx);
+	void (*on_config)(void *ctx);
 	void *ctx;
 };
 
 static void advance(struct bird_apply *b);
+
+static void tell(const struct bird_apply *b)
+{
+	if (b->on_config && !b->closing)
+		b->on_config(b->ctx);
+}
 
 static void set_text(char **slot, char *text)
 {
@@ -78,6 +85,7 @@ static void refuse(struct bird_apply *b, const char *text, const char *why)
 	weft_text_clean(b->error);
 	if (strcmp(said, b->error)) /* else it is the same once more */
 		log_error("BIRD configuration: %s", b->error);
+	tell(b);
 }
 
 /* Has the session that restarts come back? on_sessions() sees. */
@@ -137,6 +145,7 @@ static void install(struct bird_apply *b, char *text)
 	b->loaded = false;
 	b->error[0] = '\0';
 	log_info("BIRD configuration written to %s", b->conf);
+	tell(b);
 }
 
 static void on_checked(void *ctx, int result, const char *text)
@@ -243,6 +252,7 @@ static void loaded(struct bird_apply *b)
 	if (!b->wanted && !b->last) /* else their files are there already */
 		bird_secrets_sweep(b->secrets_dir, b->current);
 	log_info("BIRD has loaded its configuration");
+	tell(b);
 	advance(b);
 }
 
@@ -344,6 +354,7 @@ static void on_state(void *ctx, const struct bird_version *version, const struct
 			b->step = IDLE;
 		uv_timer_stop(&b->poll);
 		uv_timer_start(&b->stale, on_stale_timer, b->stale_ms, 0);
+		tell(b);
 	}
 }
 
@@ -545,6 +556,7 @@ int bird_apply_new(const struct bird_apply_options *o, struct bird_apply **out, 
 	b->stale_ms = o->stale_ms;
 	b->on_stale = o->on_stale;
 	b->on_again = o->on_again;
+	b->on_config = o->on_config;
 	b->ctx = o->ctx;
 	randombytes_buf(b->key, sizeof(b->key));
 	uv_timer_init(o->loop, &b->poll);

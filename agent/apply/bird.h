@@ -39,8 +39,9 @@ struct bird_apply_options {
 	uv_loop_t *loop;
 	const char *node, *config_dir, *socket, *templates, *binary; /* copied */
 	uint64_t stale_ms;
-	int (*on_stale)(void *ctx);  /* negative: it failed, call it again */
-	void (*on_again)(void *ctx); /* the disk failed a while ago: call bird_apply_want() */
+	int (*on_stale)(void *ctx);   /* negative: it failed, call it again */
+	void (*on_again)(void *ctx);  /* the disk failed a while ago: call bird_apply_want() */
+	void (*on_config)(void *ctx); /* it was written, loaded or refused, or BIRD is away; may be NULL */
 	void *ctx;
 };
 

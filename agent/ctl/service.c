@@ -20,6 +20,16 @@ static const struct ctl_column vip_columns[] = {
         {.header = "WHY NOT", .path = "why", .shrink = 16, .optional = true},
 };
 
+static const struct ctl_column announcement_columns[] = {
+        {.header = "ADDRESS", .path = "address"},
+        {.header = "PREFIX", .path = "prefix"},
+        {.header = "CLASS", .path = "class", .right = true},
+        {.header = "BGPADVERTISEMENTS", .path = "advertisements", .shrink = 16},
+        {.header = "WEIGHT", .path = "weight", .right = true, .optional = true},
+        {.header = "STATE", .path = "state", .state = true},
+        {.header = "NOTE", .path = "note", .shrink = 16, .optional = true},
+};
+
 static const struct ctl_column endpoint_columns[] = {
         {.header = "ENDPOINT", .path = "address"},
         {.header = "PORT", .path = "port", .right = true},
@@ -128,7 +138,7 @@ static void problem_lines(const cJSON *problems, const struct ctl_style *style, 
 
 void ctl_service(const cJSON *result, const struct ctl_style *style, struct weft_buf *out)
 {
-	const cJSON *vips = ctl_get(result, "vips"), *port;
+	const cJSON *vips = ctl_get(result, "vips"), *announcements = ctl_get(result, "announcements"), *port;
 
 	ctl_label("service", out);
 	ctl_field(result, "service", out);
@@ -149,6 +159,12 @@ void ctl_service(const cJSON *result, const struct ctl_style *style, struct weft
 	weft_buf_printf(out, "%d\n", cJSON_GetArraySize(vips));
 	if (cJSON_GetArraySize(vips) > 0)
 		ctl_table_indented(vips, vip_columns, WEFT_ARRAY_LEN(vip_columns), 2, style, out);
+	if (cJSON_GetArraySize(announcements) > 0) {
+		ctl_label("announced", out);
+		weft_buf_printf(out, "%d\n", cJSON_GetArraySize(announcements));
+		ctl_table_indented(announcements, announcement_columns, WEFT_ARRAY_LEN(announcement_columns),
+		                   2, style, out);
+	}
 	cJSON_ArrayForEach (port, ctl_get(result, "ports"))
 		port_lines(port, style, out);
 	problem_lines(ctl_get(result, "problems"), style, out);

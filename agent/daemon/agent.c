@@ -66,6 +66,12 @@ static void on_bird_again(void *ctx)
 	agent_wake(a);
 }
 
+/* Announcements may wait for its filters. */
+static void on_bird_config(void *ctx)
+{
+	agent_wake(ctx);
+}
+
 static int on_bird_stale(void *ctx)
 {
 	struct agent *a = ctx;
@@ -184,6 +190,7 @@ static int open_bird(struct agent *a, struct weft_err *err)
 	        .stale_ms = a->cfg.bird.stale_routes_ms,
 	        .on_stale = on_bird_stale,
 	        .on_again = on_bird_again,
+	        .on_config = on_bird_config,
 	        .ctx = a,
 	};
 

@@ -34,6 +34,7 @@
 #include "agent/config/config.h"
 #include "agent/daemon/counters.h"
 #include "agent/daemon/draining.h"
+#include "agent/daemon/announce.h"
 #include "agent/daemon/holdings.h"
 #include "agent/daemon/metrics.h"
 #include "agent/daemon/metrics_bird.h"
@@ -72,6 +73,7 @@ struct agent {
 	struct holdings *holdings;
 
 	struct wanted *wanted;
+	struct announcer *announcer;
 	struct tunnels_peers *tunnel_peers;
 	struct tunnels_plan tunnels_plan;
 
@@ -105,7 +107,8 @@ struct agent {
 	uint32_t underlay_mtu;
 
 	/* Which parts the next reconcile looks at, besides the cluster's dirty keys. */
-	bool underlay_dirty, tunnels_dirty, holdings_dirty, bgp_dirty, services_dirty, resync;
+	bool underlay_dirty, tunnels_dirty, holdings_dirty, bgp_dirty, services_dirty, adverts_dirty, resync;
+	uint64_t adverts_told;          /* the version of the classes in the model that BIRD was given last */
 	bool swept;                     /* the first complete plan is in the kernel, leftovers are gone */
 	bool sweep_waits;               /* they stay for now, and the log says so */
 	bool ready;                     /* the conflist is written */

@@ -221,8 +221,11 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	struct wanted_ops routes = {.want = wanted_add, .unwant = wanted_del, .ctx = a};
 	struct tunnels_peers_ops peers = {.add = peer_add, .del = peer_del, .ctx = a};
 
-	char record[WEFT_PATH_MAX + 16], listing[WEFT_PATH_MAX + 16];
+	char record[WEFT_PATH_MAX + 16], listing[WEFT_PATH_MAX + 16], book[WEFT_PATH_MAX + 16];
+	struct announcer_options announcer = {.cluster = a->cluster, .path = book};
+	int r;
 
+	snprintf(book, sizeof(book), "%s/adverts", a->cfg.state_dir);
 	snprintf(record, sizeof(record), "%s/sysctl.json", a->cfg.state_dir);
 	snprintf(listing, sizeof(listing), "%s/nft.listing", a->cfg.state_dir);
 	a->nl = netlink_open(err);
@@ -249,7 +252,11 @@ int agent_kernel_open(struct agent *a, struct weft_err *err)
 	uv_poll_init(a->loop, &a->nft_poll, nft_fd(a->nft));
 	a->nft_poll.data = a;
 	uv_poll_start(&a->nft_poll, UV_READABLE, on_nft);
-	return agent_kernel_resync(a, err);
+	r = agent_kernel_resync(a, err);
+	announcer.wanted = a->wanted;
+	announcer.fib = a->fib;
+	a->announcer = r < 0 ? NULL : announcer_new(&announcer);
+	return r;
 }
 
 void agent_kernel_close(struct agent *a)
@@ -258,6 +265,7 @@ void agent_kernel_close(struct agent *a)
 		uv_close((uv_handle_t *)&a->monitor_poll, NULL);
 	if (a->nft_poll.data)
 		uv_close((uv_handle_t *)&a->nft_poll, NULL);
+	announcer_free(a->announcer);
 	wanted_free(a->wanted);
 	tunnels_peers_free(a->tunnel_peers);
 	sysctl_free(a->sysctl);

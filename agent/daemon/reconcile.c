@@ -15,6 +15,28 @@
 
 #define FAREWELL_MS 1000
 
+/* What a plan has in table 179 is the announcer's: it knows in which class. */
+static bool take_advert(struct routes_plan *plan)
+{
+	size_t kept = 0, n = plan->n;
+
+	for (size_t i = 0; i < n; i++)
+		if (plan->routes[i].key.table != WEFT_TABLE_ADVERT)
+			plan->routes[kept++] = plan->routes[i];
+	plan->n = kept;
+	return kept < n;
+}
+
+static void announce_block(struct agent *a, const struct weft_prefix *cidr, bool wanted)
+{
+	struct advert_subject subject = {.type = WEFT_ADVERT_PODBLOCK, .prefix = *cidr};
+	struct cluster_block b;
+
+	if (wanted && cluster_block(a->cluster, cidr, &b))
+		subject.pool = adverts_pool_of_block(a->cluster, &b);
+	announcer_put(a->announcer, cidr, wanted ? &subject : NULL);
+}
+
 static void plan_block(struct agent *a, const struct weft_prefix *cidr)
 {
 	char owner[WANTED_OWNER_MAX], text[WEFT_PREFIX_STR];
@@ -22,9 +44,16 @@ static void plan_block(struct agent *a, const struct weft_prefix *cidr)
 	struct routes_plan plan;
 
 	routes_plan_block(a->cluster, &a->env, cidr, &plan);
+	announce_block(a, cidr, take_advert(&plan));
 	snprintf(owner, sizeof(owner), "block/%s", weft_prefix_str(cidr, text));
 	if (wanted_set(a->wanted, owner, plan.routes, plan.n, &err) < 0)
 		log_warning("routes of block %s: %s", text, err.text);
+}
+
+static bool plan_own_block(void *ctx, const struct cluster_block *b)
+{
+	plan_block(ctx, &b->cidr);
+	return false;
 }
 
 /*
@@ -48,6 +77,7 @@ static void take_self(struct agent *a)
 		a->env.ip6 = self->node.ip6;
 	}
 	a->tunnels_dirty = a->holdings_dirty = a->bgp_dirty = a->underlay_dirty = a->services_dirty = true;
+	a->adverts_dirty = true;
 	if (!self && !a->no_self)
 		log_warning(
 		        "there is no Node object named %s: what is there stays, nothing new is programmed",
@@ -84,7 +114,7 @@ static void take_bgp(struct agent *a)
 	const struct weft_bgpconfig *cfg = bgpconfig(a);
 	bool cordon = cfg && cfg->drain_on_cordon;
 
-	a->bgp_dirty = true;
+	a->bgp_dirty = a->services_dirty = a->adverts_dirty = true;
 	if (cordon != a->cordon_drains)
 		cluster_each(a->cluster, WEFT_NODE, note_each, a);
 	a->cordon_drains = cordon;
@@ -102,21 +132,24 @@ static void drain_cluster(struct agent *a)
 				a->holdings_dirty = a->tunnels_dirty = true;
 			break;
 		case CLUSTER_DIRTY_NODE:
-			tunnels_peers_update(a->tunnel_peers, a->cluster, d.node);
-			serving_node_changed(a->serving, d.node);
-			note_drained(a, d.node);
+			tunnels_peers_update(a->tunnel_peers, a->cluster, d.name);
+			serving_node_changed(a->serving, d.name);
+			note_drained(a, d.name);
 			break;
 		case CLUSTER_DIRTY_POOLS:
-			a->tunnels_dirty = a->holdings_dirty = true;
+			a->tunnels_dirty = a->holdings_dirty = a->services_dirty = true;
 			break;
 		case CLUSTER_DIRTY_BGP:
 			take_bgp(a);
+			break;
+		case CLUSTER_DIRTY_NAMESPACE:
+			serving_namespace_changed(a->serving, d.name);
 			break;
 		case CLUSTER_DIRTY_SELF:
 			take_self(a);
 			break;
 		case CLUSTER_DIRTY_SERVICES:
-			a->services_dirty = true;
+			a->services_dirty = a->bgp_dirty = a->adverts_dirty = true;
 			break;
 		}
 	}
@@ -266,6 +299,7 @@ void agent_bgp_model(struct agent *a, struct bgp_model *out)
 	/* What is withdrawn from the node as a whole has left table 179: the filters need not know. */
 	params.drain = drained ? BGP_DRAIN_LAST_RESORT : BGP_DRAIN_NONE;
 	params.peer_drains = draining_peers(a->draining, &params.n_peer_drains);
+	params.classes = adverts_classes(announcer_book(a->announcer), &params.n_classes);
 	bgp_plan(a->cluster, &params, out);
 }
 
@@ -282,6 +316,38 @@ static void plan_bgp(struct agent *a)
 	bird_apply_want(a->bird, &model);
 	metrics_bird_take(a->metrics_bird, &model);
 	bgp_model_free(&model);
+	a->adverts_told = adverts_version(announcer_book(a->announcer));
+}
+
+/* BIRD has, or will read when it starts, filters that know the classes of the last plan_bgp(). */
+static void follow_bird(struct agent *a)
+{
+	struct bird_apply_status s;
+
+	bird_apply_status(a->bird, &s);
+	if (s.config != BIRD_CONFIG_LOADED && (s.config != BIRD_CONFIG_WRITTEN || s.up))
+		return;
+	if (!announcer_known(a->announcer, a->adverts_told))
+		return;
+	serving_filters_known(a->serving);
+	announcer_settle(a->announcer);
+}
+
+/*
+ * Sets of BGPAdvertisements that nobody has any more go when the filters are written anyway, and not before
+ * everything has been planned once: a Service that loses its last endpoint for a moment costs no configuration.
+ */
+static void follow_classes(struct agent *a)
+{
+	const struct adverts *book = announcer_book(a->announcer);
+
+	if (adverts_version(book) == a->adverts_told)
+		return;
+	if (a->swept)
+		announcer_collect(a->announcer);
+	announcer_save(a->announcer);
+	plan_bgp(a);
+	agent_wake(a); /* follow_bird(): the same configuration may do */
 }
 
 static bool still_dirty(const struct agent *a)
@@ -317,6 +383,11 @@ static void plan(struct agent *a)
 	}
 	if (still_dirty(a))
 		agent_wake(a); /* in the next turn of the loop, which has others to serve */
+	if (a->adverts_dirty) {
+		a->adverts_dirty = false;
+		cluster_each_block_of(a->cluster, a->cfg.node_name, plan_own_block, a);
+	}
+	announcer_settle(a->announcer);
 	if (a->bgp_dirty) {
 		a->bgp_dirty = false;
 		plan_bgp(a);
@@ -482,11 +553,13 @@ static bool reconcile(struct agent *a)
 		a->bgp_dirty = true;
 	}
 	draining_turn(a->draining);
+	follow_bird(a);
 	plan(a);
 	plan_services(a);
 	busy = serving_oldest_pending(a->serving) != 0;
 	agent_services_ready(a);
 	complete = apply(a);
+	follow_classes(a);
 	if (!a->resync)
 		a->repair[0] = '\0';
 	if (complete && !a->swept && !a->repair[0] && !may_sweep(a) && !a->sweep_waits) {

@@ -181,6 +181,7 @@ int agent_services_open(struct agent *a, struct weft_err *err)
 	                            .services = a->services,
 	                            .links = a->links,
 	                            .wanted = a->wanted,
+	                            .announcer = a->announcer,
 	                            .fib = a->fib,
 	                            .nft = a->nft,
 	                            .ipvs = a->ipvs,

@@ -12,7 +12,7 @@
 
 /* --- one Service --- */
 
-static struct served *served_find(const struct serving *s, const char *key)
+struct served *served_find(const struct serving *s, const char *key)
 {
 	unsigned hash = keyhash(&s->hash, key, strlen(key));
 	struct served *v;
@@ -162,7 +162,9 @@ static int by_addr(const void *a, const void *b)
 	return weft_addr_cmp(a, b);
 }
 
-static void want_vips(struct serving *s, struct served *v, const struct svc_plan *p)
+/* meta may be NULL when there are none. */
+static void want_vips(struct serving *s, struct served *v, const struct weft_meta *meta,
+                      const struct svc_plan *p)
 {
 	struct weft_addr *old = v->vips;
 	size_t n_old = v->n_vips;
@@ -171,7 +173,7 @@ static void want_vips(struct serving *s, struct served *v, const struct svc_plan
 	v->n_vips = p->n_vips;
 	for (size_t i = 0; i < p->n_vips; i++) {
 		v->vips[i] = p->vips[i].addr;
-		vips_put(s, v, &p->vips[i]);
+		vips_put(s, v, meta, &p->vips[i]);
 	}
 	for (size_t i = 0; i < n_old; i++)
 		if (!v->n_vips || !bsearch(&old[i], v->vips, v->n_vips, sizeof(old[i]), by_addr))
@@ -222,7 +224,7 @@ static bool mark_listed(const struct served *v, const char *name)
 	return false;
 }
 
-static void drop_marks(struct serving *s, const struct served *v, char **old, size_t n)
+void served_drop_marks(struct serving *s, const struct served *v, char **old, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!mark_listed(v, old[i]))
@@ -258,12 +260,12 @@ static void plan_service(struct serving *s, const char *key)
 	claims_settle(s, v, &p);
 	want_virtuals(s, v, &p);
 	want_elements(s, v, &p);
-	want_vips(s, v, &p);
+	want_vips(s, v, there ? &view.obj->meta : NULL, &p);
 	want_health(s, v, &p);
 	take_problems(s, v, &p);
 	count_no_local(s, v, &p);
 	flows_collect(s, v, &p);
-	drop_marks(s, v, marks, n_marks);
+	served_drop_marks(s, v, marks, n_marks);
 	svc_plan_free(&p);
 	if (!there)
 		served_free(s, v);
@@ -358,7 +360,7 @@ bool serving_waits(const struct serving *s)
 	bool adverts = s->cidr_adverts_due && !ipvs_available(s->o.ipvs, NULL);
 
 	return s->released || s->cidr_routes_due || adverts || ipvs_unsure(s->o.ipvs) ||
-	       !nft_settled(s->o.nft) || vips_wait(s);
+	       !nft_settled(s->o.nft) || vips_wait(s) || s->gated || announcer_waits(s->o.announcer);
 }
 
 uint64_t serving_oldest_pending(const struct serving *s)
@@ -398,6 +400,29 @@ void serving_node_changed(struct serving *s, const char *node)
 		mark_users(s, &obj->node.ip6);
 	}
 	mark_troubled(s); /* some may have been refused because of what this Node was */
+}
+
+static bool asks_for_namespaces(const struct serving *s)
+{
+	for (size_t i = 0; i < s->n_adverts; i++)
+		if (s->adverts[i]->bgpadvertisement.namespace_selector.n_reqs)
+			return true;
+	return false;
+}
+
+void serving_namespace_changed(struct serving *s, const char *ns)
+{
+	size_t len = strlen(ns);
+
+	env_list_adverts(s);
+	for (const struct served *v = asks_for_namespaces(s) ? s->services : NULL; v; v = v->hh.next)
+		if (!strncmp(v->key, ns, len) && v->key[len] == '/')
+			services_mark(s->o.services, v->key);
+}
+
+void serving_filters_known(struct serving *s)
+{
+	announce_retry(s);
 }
 
 void serving_shape(const struct serving *s, struct nft_shape *shape)
@@ -464,94 +489,6 @@ bool serving_owns(void *ctx, const struct svc_virtual_key *key)
 	if (enabled && (env_in_cidrs(s, &key->addr) || vips_find(s, &key->addr)))
 		return true;
 	return (is_node_port(s, key) && (enabled || has_served(s))) || has_local_route(s, &key->addr);
-}
-
-/* --- views --- */
-
-void serving_each_problem(const struct serving *s,
-                          void (*fn)(void *ctx, const char *service, const char *text), void *ctx)
-{
-	for (const struct served *v = s->troubled; v; v = v->next)
-		for (size_t i = 0; i < v->n_problems; i++)
-			fn(ctx, v->key, v->problems[i]);
-}
-
-void serving_problems_of(const struct serving *s, const char *key, char *text, size_t size)
-{
-	const struct served *v = served_find(s, key);
-	size_t at = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; v && i < v->n_problems && at + 1 < size; i++) {
-		int n = snprintf(text + at, size - at, "%s%s", i ? "; " : "", v->problems[i]);
-
-		at += n > 0 ? (size_t)n : 0;
-	}
-}
-
-bool serving_preview(struct serving *s, const char *key, struct svc_plan *out)
-{
-	static const struct served nobody;
-	struct served scratch = {0};
-	const struct served *v = served_find(s, key);
-	struct services_view view;
-
-	if (!services_get(s->o.services, key, &view))
-		return false;
-	env_list_adverts(s); /* those of the last turn may be gone */
-	s->planning = &scratch;
-	svc_plan(&view, &s->env, out);
-	s->planning = NULL;
-	drop_marks(s, v ? v : &nobody, scratch.marks, scratch.n_marks);
-	return true;
-}
-
-const char *serving_taken_by(const struct serving *s, const char *service, const struct svc_virtual_key *key)
-{
-	const char *holder = key->fwmark ? NULL : claims_holder(s->claims, key);
-
-	return holder && strcmp(holder, service) ? holder : NULL;
-}
-
-const char *serving_route_state(const struct serving *s, const struct weft_addr *vip)
-{
-	struct weft_prefix host = weft_prefix_host(vip);
-	struct weft_route_key key = vips_route(s, &host).key;
-	enum fib_state state;
-
-	if (fib_state_of(s->o.fib, &key, &state))
-		return fib_state_name(state);
-	return env_in_cidrs(s, vip) ? "covered" : "none";
-}
-
-bool serving_announced(const struct serving *s, const struct weft_addr *vip)
-{
-	const struct vip *v = vips_find(s, vip);
-
-	return v && v->announced;
-}
-
-static size_t count_problems(const struct serving *s)
-{
-	size_t n = 0;
-
-	for (const struct served *v = s->troubled; v; v = v->next)
-		n += v->n_problems;
-	return n;
-}
-
-struct serving_stats serving_stats(const struct serving *s)
-{
-	struct serving_stats r = {.services = HASH_COUNT(s->services),
-	                          .vips = HASH_COUNT(s->vips),
-	                          .announced = s->n_announced,
-	                          .problems = count_problems(s),
-	                          .no_local = {s->no_local[0], s->no_local[1]}};
-	const struct vip *v;
-
-	for (v = s->pending; v; v = v->next)
-		r.waiting++;
-	return r;
 }
 
 /* --- life --- */

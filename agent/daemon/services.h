@@ -28,6 +28,7 @@
 #include "agent/apply/link.h"
 #include "agent/apply/nft.h"
 #include "agent/config/config.h"
+#include "agent/daemon/announce.h"
 #include "agent/plan/handover.h"
 #include "agent/plan/services.h"
 #include "agent/plan/wanted.h"
@@ -43,6 +44,7 @@ struct serving_options { /* all borrowed, and outlive it */
 	struct services *services;
 	const struct links *links;
 	struct wanted *wanted;
+	struct announcer *announcer;
 	struct fib *fib;
 	struct nft *nft;
 	struct ipvs *ipvs;
@@ -67,6 +69,12 @@ bool serving_handover(struct serving *s, const struct handover_targets *t);
 
 /* A Node came, went or changed its addresses: VIPs must not be one of them (H4). */
 void serving_node_changed(struct serving *s, const char *node);
+
+/* A Namespace came, went or has other labels: BGPAdvertisements may select by them. */
+void serving_namespace_changed(struct serving *s, const char *ns);
+
+/* After announcer_known(). */
+void serving_filters_known(struct serving *s);
 
 /* Fill in what the nftables table has to know of Services. */
 void serving_shape(const struct serving *s, struct nft_shape *shape);
@@ -113,6 +121,20 @@ const char *serving_taken_by(const struct serving *s, const char *service, const
  * CIDR. */
 const char *serving_route_state(const struct serving *s, const struct weft_addr *vip);
 bool serving_announced(const struct serving *s, const struct weft_addr *vip);
+
+/* As what it is, or is to be, announced: its first few prefixes. */
+#define SERVING_ANNOUNCEMENTS 8
+struct serving_announcement {
+	struct weft_prefix prefix;
+	const struct advert_class *class; /* where it belongs */
+	uint32_t metric;                  /* in table 179; 0 = it is not announced yet */
+	uint32_t weight;                  /* 0 = none */
+	bool waits;                       /* for BIRD to know the class */
+};
+size_t serving_announcements(const struct serving *s, const struct weft_addr *vip,
+                             struct serving_announcement out[SERVING_ANNOUNCEMENTS]);
+/* Why the Service's VIP is not aggregated though a BGPAdvertisement asks for it, a constant sentence; or NULL. */
+const char *serving_single(const struct serving *s, const char *service, const struct weft_addr *vip);
 
 struct serving_stats {
 	size_t services, vips, announced, waiting, problems;

@@ -41,6 +41,21 @@ static uint32_t mark_of(void *ctx, const char *name)
 	return fwmarks_get(s->marks, name);
 }
 
+static const struct weft_meta *ns_of(void *ctx, const char *name)
+{
+	const struct serving *s = ctx;
+	const struct weft_object *ns = name ? cluster_get(s->o.cluster, WEFT_NAMESPACE, name) : NULL;
+
+	return ns ? &ns->meta : NULL;
+}
+
+static const struct weft_object *pool_of(void *ctx, const struct weft_addr *addr)
+{
+	const struct serving *s = ctx;
+
+	return adverts_pool_of(s->o.cluster, addr);
+}
+
 void env_init(struct serving *s)
 {
 	const struct weft_config_services *c = &s->o.cfg->services;
@@ -51,6 +66,8 @@ void env_init(struct serving *s)
 	                          .node_with = node_with,
 	                          .own_pod = own_pod,
 	                          .mark = mark_of,
+	                          .ns = ns_of,
+	                          .pool = pool_of,
 	                          .ctx = s};
 	s->env.local.node = cluster_self_name(s->o.cluster);
 }
@@ -224,27 +241,27 @@ static void want_cidr(struct serving *s, const struct weft_prefix *p, bool wante
 		log_warning("route of the service CIDR: %s", err.text);
 }
 
+static struct advert_subject cidr_subject(const struct weft_prefix *p)
+{
+	return (struct advert_subject){.type = WEFT_ADVERT_CLUSTER, .prefix = *p};
+}
+
 static bool announces_cidrs(const struct serving *s)
 {
-	for (size_t i = 0; i < s->n_adverts; i++) {
-		const struct weft_bgpadvertisement *b = &s->adverts[i]->bgpadvertisement;
+	static const struct weft_prefix any;
+	struct advert_subject subject = cidr_subject(&any);
+	bool asked = s->env.announce & WEFT_ADVERT_CLUSTER;
 
-		if ((b->types & WEFT_ADVERT_CLUSTER) && !b->service_selector.n_reqs && !s->drained)
-			return true;
-	}
-	return false;
+	for (size_t i = 0; i < s->n_adverts && !asked; i++)
+		asked = advert_chooses(&s->adverts[i]->bgpadvertisement, &subject);
+	return asked && !s->drained;
 }
 
 static void announce_cidr(struct serving *s, const struct weft_prefix *p, bool wanted)
 {
-	struct weft_route route = vips_advert(p, WEFT_METRIC_CLUSTER);
-	char owner[WANTED_OWNER_MAX];
-	struct weft_err err = WEFT_ERR_INIT;
+	struct advert_subject subject = cidr_subject(p);
 
-	owner_name("announce-cidr", p, owner);
-	s->withdrew |= !wanted && wanted_holder(s->o.wanted, &route.key);
-	if (wanted_set(s->o.wanted, owner, &route, wanted ? 1 : 0, &err) < 0)
-		log_warning("announcement of the service CIDR: %s", err.text);
+	announcer_put(s->o.announcer, p, wanted ? &subject : NULL);
 }
 
 void env_want_cidrs(struct serving *s)
@@ -258,6 +275,7 @@ void env_want_cidrs(struct serving *s)
 	for (size_t i = 0; i < s->n_cidrs; i++)
 		if (!announces || !env_can_serve(s, s->cidrs[i].addr.family))
 			announce_cidr(s, &s->cidrs[i], false);
+	s->withdrew |= announcer_settle(s->o.announcer);
 }
 
 bool env_route_cidrs(struct serving *s)
@@ -288,6 +306,7 @@ void env_announce_cidrs(struct serving *s)
 			n++;
 		}
 	s->cidr_adverts_due = s->cidr_adverts_due && n < s->n_cidrs;
+	s->withdrew |= announcer_settle(s->o.announcer);
 }
 
 static bool is_cidr(const struct serving *s, const struct weft_prefix *p)
@@ -369,28 +388,46 @@ void env_list_adverts(struct serving *s)
 }
 
 /* The objects themselves may have changed in place of others: what they hold is what counts. */
-static void digest_adverts(const struct serving *s, uint8_t out[WEFT_DIGEST])
+static void add_digest(const struct weft_object *obj, uint8_t out[WEFT_DIGEST])
 {
 	uint8_t one[WEFT_DIGEST];
 
-	memset(out, 0, WEFT_DIGEST);
-	for (size_t i = 0; i < s->n_adverts; i++) {
-		weft_object_digest(s->adverts[i], NULL, one);
-		for (size_t k = 0; k < WEFT_DIGEST; k++)
-			out[k] ^= one[k];
-	}
+	weft_object_digest(obj, NULL, one);
+	for (size_t k = 0; k < WEFT_DIGEST; k++)
+		out[k] ^= one[k];
 }
 
+static bool take_digest(uint8_t known[WEFT_DIGEST], const uint8_t is[WEFT_DIGEST])
+{
+	bool other = memcmp(known, is, WEFT_DIGEST);
+
+	memcpy(known, is, WEFT_DIGEST);
+	return other;
+}
+
+static bool add_pool(void *ctx, const struct weft_object *obj)
+{
+	if (obj->ippool.use == WEFT_USE_LOADBALANCER)
+		add_digest(obj, ctx);
+	return false;
+}
+
+/* What BGPAdvertisements say, and the pools they speak of. */
 static bool refresh_adverts(struct serving *s)
 {
-	uint8_t is[WEFT_DIGEST];
+	uint8_t adverts[WEFT_DIGEST] = {0}, pools[WEFT_DIGEST] = {0};
+	unsigned announce = adverts_announced(s->o.cluster);
+	bool changed = announce != s->env.announce;
 
 	env_list_adverts(s);
-	digest_adverts(s, is);
-	if (!memcmp(is, s->adverts_digest, WEFT_DIGEST))
-		return false;
-	memcpy(s->adverts_digest, is, WEFT_DIGEST);
-	return true;
+	for (size_t i = 0; i < s->n_adverts; i++)
+		add_digest(s->adverts[i], adverts);
+	if (s->n_adverts)
+		cluster_each(s->o.cluster, WEFT_IPPOOL, add_pool, pools);
+	s->env.announce = announce;
+	changed |= take_digest(s->adverts_digest, adverts);
+	changed |= take_digest(s->pools_digest, pools);
+	return changed;
 }
 
 static bool refresh_self(struct serving *s)

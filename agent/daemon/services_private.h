@@ -6,6 +6,8 @@
  *	services_claims.c who has an address, protocol and port
  *	services_env.c   what planning sees of this node
  *	services_vips.c  VIPs: routes and announcements, once the dataplane holds them
+ *	services_announce.c what a VIP is announced as
+ *	services_shown.c what views are told
  *	services_flows.c UDP flows to endpoints that are gone
  */
 #ifndef AGENT_DAEMON_SERVICES_PRIVATE_H
@@ -61,17 +63,27 @@ struct vip_user {
 	struct served *service;
 	enum svc_vip_kind kind;
 	bool route, advertise;
+	uint32_t weight;
+	struct advert_choices choices; /* has a use of each class, advertised or not */
 	struct vip_user *next;
+};
+
+/* One prefix by which a VIP is announced. */
+struct vip_said {
+	struct advert_choice choice;
+	uint32_t weight;
 };
 
 struct vip {
 	UT_hash_handle hh;
 	struct weft_addr addr;
 	struct vip_user *users;
-	bool routed;        /* its local route is wanted */
-	uint32_t announced; /* metric in table 179 that is wanted, 0 = none */
-	bool pending;       /* in the list of those whose route or announcement may follow */
-	struct vip *prev, *next;
+	bool routed;           /* its local route is wanted */
+	struct vip_said *said; /* what the announcer was told */
+	size_t n_said;
+	bool pending; /* in the list of those whose route or announcement may follow */
+	bool gated; /* in the list of those that wait for BIRD's filters to be announced as something else */
+	struct vip *prev, *next, *gated_prev, *gated_next;
 	bool touched; /* in the list of those whose users changed in this plan */
 	struct vip *touched_prev, *touched_next;
 };
@@ -89,7 +101,7 @@ struct serving {
 	struct fwmarks *marks;
 	struct served *services;
 	struct served *troubled;
-	struct vip *vips, *pending, *touched;
+	struct vip *vips, *pending, *gated, *touched;
 	struct released *released;
 	struct served *flushes;
 	bool withdrew;
@@ -118,11 +130,16 @@ struct serving {
 	const struct weft_object **adverts;
 	size_t n_adverts;
 	struct svc_env env;
-	uint8_t adverts_digest[WEFT_DIGEST];
+	uint8_t adverts_digest[WEFT_DIGEST], pools_digest[WEFT_DIGEST];
 };
 
 /* services_handover.c */
 void handover_shape(const struct serving *s, struct nft_shape *shape);
+
+/* services.c */
+struct served *served_find(const struct serving *s, const char *key);
+/* Give back the marks of a former plan that it has not any more. */
+void served_drop_marks(struct serving *s, const struct served *v, char **old, size_t n);
 
 /* services_claims.c */
 /* Stand for what the plan has, let go of the rest; what another Service holds leaves the plan. */
@@ -153,7 +170,8 @@ bool env_in_cidrs(const struct serving *s, const struct weft_addr *a);
 bool env_routes(const struct serving *s, const struct weft_addr *a);
 
 /* services_vips.c */
-void vips_put(struct serving *s, struct served *service, const struct svc_vip *v);
+void vips_put(struct serving *s, struct served *service, const struct weft_meta *meta,
+              const struct svc_vip *v);
 void vips_drop(struct serving *s, struct served *service, const struct weft_addr *addr);
 struct vip *vips_find(const struct serving *s, const struct weft_addr *addr);
 /* After planning: what one Service let go and another took in the same turn was never gone. */
@@ -164,7 +182,22 @@ bool vips_follow(struct serving *s);
 bool vips_wait(const struct serving *s);
 void vips_free(struct serving *s);
 struct weft_route vips_route(const struct serving *s, const struct weft_prefix *dst);
-struct weft_route vips_advert(const struct weft_prefix *dst, uint32_t metric);
+/* It waits for the dataplane no more, or begins to. */
+void vips_wait_for(struct serving *s, struct vip *v, bool pending);
+
+/* services_announce.c */
+void announce_choose(struct serving *s, struct vip_user *u, const struct weft_meta *meta,
+                     const struct svc_vip *want);
+void announce_forget(struct serving *s, struct vip_user *u);
+/* Does the announcer have to be told something else than it was? */
+bool announce_differs(const struct serving *s, const struct vip *v);
+/* Is it to be announced at all? */
+bool announce_wanted(const struct serving *s, const struct vip *v);
+/* Tell it. False: not before BIRD's filters know the class. */
+bool announce_say(struct serving *s, struct vip *v);
+void announce_end(struct serving *s, struct vip *v);
+/* BIRD's filters are newer. */
+void announce_retry(struct serving *s);
 
 /* services_flows.c */
 void flows_collect(struct serving *s, struct served *v, const struct svc_plan *p);

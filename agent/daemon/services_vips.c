@@ -31,20 +31,6 @@ struct weft_route vips_route(const struct serving *s, const struct weft_prefix *
 	return r;
 }
 
-struct weft_route vips_advert(const struct weft_prefix *dst, uint32_t metric)
-{
-	struct weft_route r;
-
-	memset(&r, 0, sizeof(r));
-	r.key.table = WEFT_TABLE_ADVERT;
-	r.key.metric = metric;
-	r.key.dst = *dst;
-	r.type = RTN_BLACKHOLE;
-	r.scope = RT_SCOPE_UNIVERSE;
-	r.protocol = WEFT_RTPROT;
-	return r;
-}
-
 struct vip *vips_find(const struct serving *s, const struct weft_addr *addr)
 {
 	unsigned hash = keyhash(&s->hash, addr, sizeof(*addr));
@@ -80,66 +66,28 @@ static bool wants_route(const struct serving *s, const struct vip *v)
 	return false;
 }
 
-/* The lowest class wins: what two Services share is announced as the LoadBalancer IP that it is. */
-static uint32_t wants_metric(const struct serving *s, const struct vip *v)
-{
-	static const uint32_t metrics[] = {[SVC_VIP_CLUSTER] = WEFT_METRIC_CLUSTER,
-	                                   [SVC_VIP_EXTERNAL] = WEFT_METRIC_EXTERNAL,
-	                                   [SVC_VIP_LB] = WEFT_METRIC_LB};
-	uint32_t metric = 0;
-
-	if (!env_can_serve(s, v->addr.family))
-		return 0;
-	for (const struct vip_user *u = v->users; u; u = u->next)
-		if (u->advertise && (!metric || metrics[u->kind] < metric))
-			metric = metrics[u->kind];
-	return metric;
-}
-
-static void set(struct serving *s, const char *what, const struct vip *v, const struct weft_route *route)
-{
-	char owner[WANTED_OWNER_MAX], text[WEFT_ADDR_STR];
-	struct weft_err err = WEFT_ERR_INIT;
-
-	snprintf(owner, sizeof(owner), "%s/%s", what, weft_addr_str(&v->addr, text));
-	if (wanted_set(s->o.wanted, owner, route, route ? 1 : 0, &err) < 0)
-		log_warning("VIP %s: %s", text, err.text);
-}
-
 static void set_route(struct serving *s, struct vip *v, bool on)
 {
 	struct weft_prefix host = weft_prefix_host(&v->addr);
 	struct weft_route r = vips_route(s, &host);
+	char owner[WANTED_OWNER_MAX], text[WEFT_ADDR_STR];
+	struct weft_err err = WEFT_ERR_INIT;
 
-	set(s, "vip", v, on ? &r : NULL);
+	snprintf(owner, sizeof(owner), "vip/%s", weft_addr_str(&v->addr, text));
+	if (wanted_set(s->o.wanted, owner, &r, on ? 1 : 0, &err) < 0)
+		log_warning("VIP %s: %s", text, err.text);
 	v->routed = on;
 }
 
-static void set_advert(struct serving *s, struct vip *v, uint32_t metric)
+void vips_wait_for(struct serving *s, struct vip *v, bool pending)
 {
-	struct weft_prefix host = weft_prefix_host(&v->addr);
-	struct weft_route r = vips_advert(&host, metric);
-
-	set(s, "announce", v, metric ? &r : NULL);
-	s->n_announced += metric != 0;
-	s->n_announced -= v->announced != 0;
-	v->announced = metric;
-}
-
-static void wait(struct serving *s, struct vip *v)
-{
-	if (v->pending)
+	if (v->pending == pending)
 		return;
-	v->pending = true;
-	DL_APPEND(s->pending, v);
-}
-
-static void done(struct serving *s, struct vip *v)
-{
-	if (!v->pending)
-		return;
-	v->pending = false;
-	DL_DELETE(s->pending, v);
+	v->pending = pending;
+	if (pending)
+		DL_APPEND(s->pending, v);
+	else
+		DL_DELETE(s->pending, v);
 }
 
 static void touch(struct serving *s, struct vip *v)
@@ -154,27 +102,24 @@ static void touch(struct serving *s, struct vip *v)
 static void settle(struct serving *s, struct vip *v)
 {
 	bool route = wants_route(s, v);
-	uint32_t metric = wants_metric(s, v);
 
-	if (v->announced && !metric) {
-		set_advert(s, v, 0);
-		s->withdrew = true;
-	}
 	if (v->routed && !route) {
 		set_route(s, v, false);
 		s->withdrew = true;
 	}
 	if (!v->users) {
-		done(s, v);
+		vips_wait_for(s, v, false);
 		HASH_DEL(s->vips, v);
+		free(v->said);
 		free(v);
 		return;
 	}
-	if (route || metric)
-		wait(s, v);
+	if (route || announce_wanted(s, v))
+		vips_wait_for(s, v, true);
 }
 
-void vips_put(struct serving *s, struct served *service, const struct svc_vip *want)
+void vips_put(struct serving *s, struct served *service, const struct weft_meta *meta,
+              const struct svc_vip *want)
 {
 	struct vip *v = need(s, &want->addr);
 	struct vip_user *u;
@@ -188,6 +133,8 @@ void vips_put(struct serving *s, struct served *service, const struct svc_vip *w
 	u->kind = want->kind;
 	u->route = want->route;
 	u->advertise = want->advertise;
+	u->weight = want->weight;
+	announce_choose(s, u, meta, want);
 	touch(s, v);
 }
 
@@ -201,6 +148,7 @@ void vips_drop(struct serving *s, struct served *service, const struct weft_addr
 	if (!u)
 		return;
 	LL_DELETE(v->users, u);
+	announce_forget(s, u);
 	free(u);
 	touch(s, v);
 }
@@ -209,6 +157,11 @@ void vips_settle(struct serving *s)
 {
 	struct vip *v, *next;
 
+	/* Announcements end before the routes that they lead to. */
+	DL_FOREACH2(s->touched, v, touched_next)
+	if (v->n_said && !announce_wanted(s, v))
+		announce_end(s, v);
+	s->withdrew |= announcer_settle(s->o.announcer);
 	DL_FOREACH_SAFE2(s->touched, v, next, touched_next)
 	{
 		v->touched = false;
@@ -276,9 +229,14 @@ static bool route_installed(const struct serving *s, const struct vip *v)
 	return !wants_route(s, v) && env_routes(s, &v->addr);
 }
 
+/* The first announcement waits for the dataplane; what is announced already may be announced as another thing. */
+static bool may_announce(struct serving *s, const struct vip *v)
+{
+	return v->n_said || (route_installed(s, v) && read_back(s, v));
+}
+
 static bool follow(struct serving *s, struct vip *v)
 {
-	uint32_t metric = wants_metric(s, v);
 	bool progress = false;
 
 	if (!dataplane_written(s, v))
@@ -287,13 +245,12 @@ static bool follow(struct serving *s, struct vip *v)
 		progress = !v->routed;
 		set_route(s, v, true); /* again, too: its source may be another now */
 	}
-	if (metric && metric != v->announced) {
-		if (!route_installed(s, v) || !read_back(s, v))
+	if (announce_wanted(s, v) && announce_differs(s, v)) {
+		if (!may_announce(s, v))
 			return progress;
-		set_advert(s, v, metric);
-		progress = true;
+		progress |= announce_say(s, v);
 	}
-	done(s, v);
+	vips_wait_for(s, v, false);
 	return progress;
 }
 
@@ -304,6 +261,7 @@ bool vips_follow(struct serving *s)
 
 	DL_FOREACH_SAFE(s->pending, v, next)
 	progress |= follow(s, v);
+	s->withdrew |= announcer_settle(s->o.announcer);
 	return progress;
 }
 
@@ -324,8 +282,12 @@ void vips_free(struct serving *s)
 
 	HASH_ITER (hh, s->vips, v, next) {
 		LL_FOREACH_SAFE(v->users, u, u_next)
-		free(u);
+		{
+			announce_forget(s, u);
+			free(u);
+		}
 		HASH_DEL(s->vips, v);
+		free(v->said);
 		free(v);
 	}
 }

@@ -234,8 +234,12 @@ static bool each_service(void *ctx, const struct services_view *view)
 
 static const char *why_not_announced(const struct shown *s, const struct svc_vip *vip)
 {
+	struct serving_announcement a[SERVING_ANNOUNCEMENTS];
+
 	if (vip->why_not)
 		return vip->why_not;
+	if (serving_announcements(s->v->serving, &vip->addr, a))
+		return "it waits for BIRD to load filters that know its class";
 	for (size_t i = 0; i < s->plan.n_virtuals; i++) {
 		const struct svc_virtual_key *key = &s->plan.virtuals[i].key;
 
@@ -262,6 +266,46 @@ static void add_page_vips(const struct shown *s, cJSON *root)
 		if (!announced)
 			cJSON_AddStringToObject(item, "why", why_not_announced(s, vip));
 		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static cJSON *announcement_item(const struct weft_addr *vip, const struct serving_announcement *a)
+{
+	cJSON *item = cJSON_CreateObject(), *names;
+	char prefix[WEFT_PREFIX_STR];
+
+	view_addr(item, "address", vip);
+	cJSON_AddStringToObject(item, "prefix", weft_prefix_str(&a->prefix, prefix));
+	cJSON_AddNumberToObject(item, "class", a->class->metric);
+	names = cJSON_AddArrayToObject(item, "advertisements");
+	for (size_t i = 0; i < a->class->n_names; i++)
+		cJSON_AddItemToArray(names, cJSON_CreateString(a->class->names[i]));
+	if (a->weight)
+		cJSON_AddNumberToObject(item, "weight", a->weight);
+	cJSON_AddStringToObject(item, "state",
+	                        !a->waits   ? "announced"
+	                        : a->metric ? "former-class"
+	                                    : "waits");
+	return item;
+}
+
+static void add_page_announcements(const struct shown *s, cJSON *root)
+{
+	cJSON *list = cJSON_AddArrayToObject(root, "announcements");
+
+	for (size_t i = 0; i < s->plan.n_vips; i++) {
+		const struct weft_addr *vip = &s->plan.vips[i].addr;
+		const char *single = serving_single(s->v->serving, s->view->key, vip);
+		struct serving_announcement a[SERVING_ANNOUNCEMENTS];
+		size_t n = serving_announcements(s->v->serving, vip, a);
+
+		for (size_t k = 0; k < n; k++) {
+			cJSON *item = announcement_item(vip, &a[k]);
+
+			if (single)
+				cJSON_AddStringToObject(item, "note", single);
+			cJSON_AddItemToArray(list, item);
+		}
 	}
 }
 
@@ -464,6 +508,7 @@ static cJSON *page(const struct shown *s)
 	cJSON_AddStringToObject(policies, "internal", policy_name(s->spec->internal_policy));
 	cJSON_AddStringToObject(policies, "external", policy_name(s->spec->external_policy));
 	add_page_vips(s, root);
+	add_page_announcements(s, root);
 	add_page_ports(s, root);
 	add_problems(s, root);
 	return root;

@@ -298,7 +298,7 @@ bool kubernetes_in_step(const struct kubernetes *k)
 void kubernetes_check_namespaces(struct kubernetes *k)
 {
 	struct kubernetes_collection *c = kubernetes_collection_of(k, WEFT_NAMESPACE, "");
-	bool want = k->controller && k->by_namespace;
+	bool want = k->by_namespace;
 	struct kubernetes_entry *e, *next;
 
 	if (want == (c->watch != NULL))

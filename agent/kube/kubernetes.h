@@ -13,7 +13,8 @@
  * known state, then SYNCED; what comes later is a difference to it. SYNCED is told once, when every
  * collection that weft needs was complete (or from the last known state).
  *
- * Namespaces are followed only while a LoadBalancer pool selects by them and we have the controller's role.
+ * Namespaces are followed only while a BGPAdvertisement selects by them, or a LoadBalancer pool does and we have the
+ * controller's role.
  * ServiceCIDRs are optional (v1, else v1beta1, else none). Secrets: only those named in `secrets` of
  * `namespace`, each by a field selector, so that RBAC can name them; they are told as if they were in the
  * namespace where the agent looks for them. Services and EndpointSlices are followed with kube-proxy's label

@@ -164,7 +164,18 @@ static void report(struct kubernetes_collection *c, struct kubernetes_entry *e, 
 
 /* --- marks: what other parts of this source have to know of an object --- */
 
-static void note_pool(struct kubernetes *k, struct kubernetes_entry *e, bool by_namespace)
+/* It selects Services by their namespaces: a pool, for the controller; a BGPAdvertisement, for every agent that has
+ * Services. */
+static bool selects_by_namespace(struct kubernetes *k, const struct weft_object *obj)
+{
+	if (obj->kind == WEFT_IPPOOL)
+		return k->controller && obj->ippool.use == WEFT_USE_LOADBALANCER &&
+		       obj->ippool.namespace_selector.n_reqs;
+	return obj->kind == WEFT_BGPADVERTISEMENT && obj->bgpadvertisement.namespace_selector.n_reqs &&
+	       kubernetes_collection_of(k, WEFT_SERVICE, "");
+}
+
+static void note_selector(struct kubernetes *k, struct kubernetes_entry *e, bool by_namespace)
 {
 	if (e->by_namespace == by_namespace)
 		return;
@@ -242,10 +253,7 @@ static void decode(struct kubernetes_collection *c, struct kubernetes_entry *e, 
 	take_back(c, e);
 	if (c->kind == WEFT_SECRET)
 		rename_secret(got.obj);
-	if (c->kind == WEFT_IPPOOL)
-		note_pool(c->k, e,
-		          got.obj->ippool.use == WEFT_USE_LOADBALANCER &&
-		                  got.obj->ippool.namespace_selector.n_reqs);
+	note_selector(c->k, e, selects_by_namespace(c->k, got.obj));
 	deliver(c, e, got.obj, text, len, json);
 }
 
@@ -287,7 +295,7 @@ void kubernetes_remove(struct kubernetes_collection *c, struct kubernetes_entry 
 		kubernetes_tell(c->k,
 		                &(struct weft_event){.type = WEFT_EV_DELETE, .kind = c->kind, .key = e->key});
 	}
-	note_pool(c->k, e, false);
+	note_selector(c->k, e, false);
 	free_entry(c, e);
 }
 

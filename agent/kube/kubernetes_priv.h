@@ -57,7 +57,7 @@ struct kubernetes_entry {
 	char *key;
 	unsigned generation; /* of the listing that saw it last */
 	bool delivered;      /* the sink has it */
-	bool by_namespace;   /* a pool that selects Services by their namespaces */
+	bool by_namespace;   /* it selects Services by their namespaces, and we need that */
 	bool marked;         /* a Service whose status has conditions of weft's */
 	uint8_t digest[WEFT_DIGEST];
 	uint64_t seen;     /* hash of uid and resourceVersion: equal = nothing changed; 0 = not known */
@@ -120,7 +120,7 @@ struct kubernetes {
 
 	struct kubernetes_collection collections[KUBERNETES_COLLECTIONS];
 	size_t n_collections;
-	size_t by_namespace; /* pools that select by namespaces */
+	size_t by_namespace; /* entries that select by namespaces */
 	bool synced, closing;
 	bool impatient; /* the API server was waited for long enough; what was last known has been told */
 	bool outage;    /* no server answers, and the log says so */

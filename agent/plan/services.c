@@ -155,15 +155,12 @@ static void distinct_elements(struct svc_plan *p)
 	p->n_elements = kept;
 }
 
-static uint32_t distinct_addrs(struct weft_addr *list, size_t n)
+static void count_ready(struct svc_job *j)
 {
-	uint32_t kept = 0;
-
-	sort(list, n, sizeof(*list), addr_order);
-	for (size_t i = 0; i < n; i++)
-		if (!i || weft_addr_cmp(&list[i - 1], &list[i]))
-			kept++;
-	return kept;
+	sort(j->ready, j->n_ready, sizeof(*j->ready), addr_order);
+	for (size_t i = 0; i < j->n_ready; i++)
+		if (!i || weft_addr_cmp(&j->ready[i - 1], &j->ready[i]))
+			j->local_ready[svc_index(j->ready[i].family)]++;
 }
 
 /* --- the plan --- */
@@ -215,7 +212,7 @@ static void plan_health(struct svc_job *j)
 	if (j->svc->type != WEFT_SERVICE_LOADBALANCER || j->svc->external_policy != WEFT_POLICY_LOCAL)
 		return;
 	j->out->health_port = j->svc->health_port;
-	j->out->health_local = distinct_addrs(j->ready, j->n_ready);
+	j->out->health_local = j->local_ready[0] + j->local_ready[1];
 }
 
 void svc_plan(const struct services_view *service, const struct svc_env *env, struct svc_plan *out)
@@ -231,6 +228,7 @@ void svc_plan(const struct services_view *service, const struct svc_env *env, st
 	svc_vip_elements(&j);
 	svc_ranges(&j);
 	plan_ports(&j);
+	count_ready(&j);
 	svc_advertise(&j);
 	plan_health(&j);
 	distinct_virtuals(out);

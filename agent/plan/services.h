@@ -38,6 +38,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/plan/adverts.h"
 #include "agent/plan/endpoints.h"
 #include "agent/state/services.h"
 #include "weft/addr.h"
@@ -107,6 +108,9 @@ struct svc_vip {
 	bool route;          /* needs a local /32 or /128 of its own; else a service CIDR's route has it */
 	bool advertise;      /* announce it from this node (as long as the dataplane holds it) */
 	const char *why_not; /* why it is not announced, a constant sentence; NULL if it is */
+	unsigned type;       /* WEFT_ADVERT_*: as what it would be announced */
+	bool local;          /* its traffic goes to this node's endpoints only */
+	uint32_t weight;     /* then: how many ready ones there are */
 };
 
 #define SVC_PROBLEM 256
@@ -144,6 +148,10 @@ struct svc_env {
 	bool drained;                             /* nothing is */
 	const struct weft_object *const *adverts; /* BGPAdvertisements that select this node */
 	size_t n_adverts;
+	unsigned announce; /* WEFT_ADVERT_* that need none */
+	/* The Namespace of that name, the IPPool that has an address; or NULL. */
+	const struct weft_meta *(*ns)(void *ctx, const char *name);
+	const struct weft_object *(*pool)(void *ctx, const struct weft_addr *addr);
 	/* Does a Node of the cluster have this address? (H4) Its name or NULL. */
 	const char *(*node_with)(void *ctx, const struct weft_addr *addr);
 	/* Is it a pod address of this node, whatever the slice says? (hairpin) */
@@ -156,6 +164,10 @@ struct svc_env {
 /* Aborts when memory ends. Free with svc_plan_free(), also after served == false. */
 void svc_plan(const struct services_view *service, const struct svc_env *env, struct svc_plan *out);
 void svc_plan_free(struct svc_plan *p);
+
+/* What a VIP of the Service is to BGPAdvertisements. Borrows from both and from what env's functions give. */
+struct advert_subject svc_subject(const struct svc_env *env, const struct weft_meta *service,
+                                  const struct svc_vip *v);
 
 /* Is it a scheduler that weft offers? Sets its flags. rr wrr lc wlc sed nq sh dh mh lblc lblcr ovf fo */
 bool svc_scheduler(const char *name, uint32_t *flags);

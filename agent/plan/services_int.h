@@ -37,10 +37,10 @@ struct svc_job {
 	bool ranged[SVC_FAMILIES]; /* only what the ranges contain may come in */
 
 	/* Of all ports. */
-	bool chosen[SVC_FAMILIES];      /* an endpoint by policy Cluster */
-	bool local_ready[SVC_FAMILIES]; /* a ready one on this node */
-	struct weft_addr *ready;        /* local ready addresses, for healthCheckNodePort */
+	bool chosen[SVC_FAMILIES]; /* an endpoint by policy Cluster */
+	struct weft_addr *ready;   /* local ready addresses, of each port anew */
 	size_t n_ready;
+	uint32_t local_ready[SVC_FAMILIES]; /* how many distinct ones */
 };
 
 static inline int svc_index(uint8_t family)

@@ -295,8 +295,7 @@ static void report(const struct port_job *p)
 	int family = svc_index(p->family);
 
 	j->chosen[family] = j->chosen[family] || p->endpoints.n_cluster;
-	j->local_ready[family] = j->local_ready[family] || p->endpoints.n_local_ready;
-	if (!j->svc->health_port)
+	if (!p->endpoints.n_local_ready)
 		return;
 	for (size_t i = 0; i < p->endpoints.n; i++) {
 		const struct endpoints_item *e = &p->endpoints.items[i];

@@ -112,56 +112,70 @@ void svc_vips(struct svc_job *j)
 
 /* --- announcing --- */
 
-static bool asked_for(const struct svc_job *j, unsigned type)
+struct advert_subject svc_subject(const struct svc_env *env, const struct weft_meta *service,
+                                  const struct svc_vip *v)
 {
-	const struct weft_meta *m = &j->view->obj->meta;
+	return (struct advert_subject){.type = v->type,
+	                               .prefix = weft_prefix_host(&v->addr),
+	                               .service = service,
+	                               .ns = env->ns(env->ctx, service->namespace),
+	                               .pool = env->pool(env->ctx, &v->addr),
+	                               .local = v->local};
+}
 
-	for (size_t i = 0; i < j->env->n_adverts; i++) {
-		const struct weft_bgpadvertisement *b = &j->env->adverts[i]->bgpadvertisement;
+static bool is_chosen(const struct svc_job *j, const struct svc_vip *v)
+{
+	struct advert_subject s = svc_subject(j->env, &j->view->obj->meta, v);
 
-		if ((b->types & type) && weft_selector_matches(&b->service_selector, m->labels, m->n_labels))
+	for (size_t i = 0; i < j->env->n_adverts; i++)
+		if (advert_chooses(&j->env->adverts[i]->bgpadvertisement, &s))
 			return true;
-	}
 	return false;
 }
 
-static const char *not_wanted(const struct svc_job *j, const struct svc_vip *v)
+static const char *nobody(unsigned type)
 {
-	static const char nobody[] = "not asked for by a BGPAdvertisement";
+	static const char lb[] =
+	        "no BGPAdvertisement selects it and BGPConfig's announce has no LoadBalancerIP";
+	static const char external[] =
+	        "no BGPAdvertisement selects it and BGPConfig's announce has no ExternalIP";
+	static const char cluster[] =
+	        "no BGPAdvertisement selects it and BGPConfig's announce has no ClusterIP";
 
-	if (v->kind == SVC_VIP_CLUSTER && !v->route)
-		return "only its whole service CIDR can be announced";
-	if (v->kind == SVC_VIP_CLUSTER && !asked_for(j, WEFT_ADVERT_CLUSTER))
-		return nobody;
-	if (v->kind == SVC_VIP_EXTERNAL && !asked_for(j, WEFT_ADVERT_EXTERNAL))
-		return nobody;
-	return NULL;
+	return type == WEFT_ADVERT_LOADBALANCER ? lb : type == WEFT_ADVERT_EXTERNAL ? external : cluster;
 }
 
 /* What comes here must find an endpoint. One that only terminates draws no new traffic to a Local node. */
 static const char *why_not(const struct svc_job *j, const struct svc_vip *v)
 {
 	int family = svc_index(v->addr.family);
-	bool local = (v->kind == SVC_VIP_CLUSTER ? j->svc->internal_policy : j->svc->external_policy) ==
-	             WEFT_POLICY_LOCAL;
-	const char *why = not_wanted(j, v);
 
-	if (why)
-		return why;
+	if (v->kind == SVC_VIP_CLUSTER && !v->route)
+		return "only its whole service CIDR can be announced";
+	if (!(j->env->announce & v->type) && !is_chosen(j, v))
+		return nobody(v->type);
 	if (j->env->drained)
 		return "node is drained";
 	if (!j->chosen[family])
 		return "no ready endpoint";
-	if (local && !j->local_ready[family])
+	if (v->local && !j->local_ready[family])
 		return "no ready endpoint on this node";
 	return NULL;
 }
 
 void svc_advertise(struct svc_job *j)
 {
+	static const unsigned types[] = {[SVC_VIP_CLUSTER] = WEFT_ADVERT_CLUSTER,
+	                                 [SVC_VIP_EXTERNAL] = WEFT_ADVERT_EXTERNAL,
+	                                 [SVC_VIP_LB] = WEFT_ADVERT_LOADBALANCER};
+
 	for (size_t i = 0; i < j->out->n_vips; i++) {
 		struct svc_vip *v = &j->out->vips[i];
 
+		v->type = types[v->kind];
+		v->local = (v->kind == SVC_VIP_CLUSTER ? j->svc->internal_policy : j->svc->external_policy) ==
+		           WEFT_POLICY_LOCAL;
+		v->weight = v->local ? j->local_ready[svc_index(v->addr.family)] : 0;
 		v->why_not = why_not(j, v);
 		v->advertise = !v->why_not;
 	}

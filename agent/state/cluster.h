@@ -53,13 +53,14 @@ enum cluster_dirty_kind {
 	CLUSTER_DIRTY_POOLS, /* which pools there are, what they allow, which select us */
 	CLUSTER_DIRTY_BGP,   /* something that the BGP model is made of */
 	CLUSTER_DIRTY_SELF,  /* our own Node: addresses, labels, AS number, there or not */
-	CLUSTER_DIRTY_SERVICES, /* what all Services depend on: ServiceCIDRs, BGPAdvertisements */
+	CLUSTER_DIRTY_SERVICES,  /* what all Services depend on: ServiceCIDRs, BGPAdvertisements */
+	CLUSTER_DIRTY_NAMESPACE, /* a Namespace's name: its labels changed; it may be gone */
 };
 
 struct cluster_dirty {
 	enum cluster_dirty_kind kind;
 	struct weft_prefix block;     /* BLOCK */
-	char node[WEFT_NAME_MAX + 1]; /* NODE */
+	char name[WEFT_NAME_MAX + 1]; /* NODE, NAMESPACE */
 };
 
 /* The oldest dirty key, taken off the queue; false when there is none. Each key is queued at most once. */

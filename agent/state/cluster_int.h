@@ -182,6 +182,7 @@ void plain_free(struct cluster *c);
 /* dirty.c */
 void dirty_block(struct cluster *c, const struct weft_prefix *cidr);
 void dirty_node(struct cluster *c, const char *name);
+void dirty_namespace(struct cluster *c, const char *name);
 void dirty_mark(struct cluster *c, enum cluster_dirty_kind kind);
 void dirty_free(struct cluster *c);
 

@@ -44,6 +44,11 @@ void dirty_node(struct cluster *c, const char *name)
 	mark(c, CLUSTER_DIRTY_NODE, name, strlen(name));
 }
 
+void dirty_namespace(struct cluster *c, const char *name)
+{
+	mark(c, CLUSTER_DIRTY_NAMESPACE, name, strlen(name));
+}
+
 void dirty_mark(struct cluster *c, enum cluster_dirty_kind kind)
 {
 	mark(c, kind, NULL, 0);
@@ -58,8 +63,8 @@ bool cluster_dirty_next(struct cluster *c, struct cluster_dirty *out)
 	*out = (struct cluster_dirty){.kind = d->kind};
 	if (d->kind == CLUSTER_DIRTY_BLOCK)
 		memcpy(&out->block, d->key + 1, sizeof(out->block));
-	else if (d->kind == CLUSTER_DIRTY_NODE)
-		memcpy(out->node, d->key + 1, d->len < sizeof(out->node) ? d->len : sizeof(out->node) - 1);
+	else if (d->kind == CLUSTER_DIRTY_NODE || d->kind == CLUSTER_DIRTY_NAMESPACE)
+		memcpy(out->name, d->key + 1, d->len < sizeof(out->name) ? d->len : sizeof(out->name) - 1);
 	HASH_DEL(c->dirty, d);
 	free(d);
 	return true;

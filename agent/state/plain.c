@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Kinds that are kept by key and have no rules between them. What all Services depend on is marked dirty as
- * one key; a Namespace's labels concern the controller only, which follows the events itself.
+ * one key; a Namespace's labels concern its Services, if a BGPAdvertisement selects by them, so it is marked by
+ * name, and only when they changed.
  */
 #include "agent/state/cluster_int.h"
 
@@ -18,6 +19,17 @@ static struct plain_entry *find(const struct cluster *c, enum weft_kind kind, co
 	return e;
 }
 
+static void mark(struct cluster *c, enum weft_kind kind, const char *key, const struct weft_object *old,
+                 const struct weft_object *obj)
+{
+	if (kind != WEFT_NAMESPACE)
+		dirty_mark(c, CLUSTER_DIRTY_SERVICES);
+	else if (!old || !obj || !weft_object_equal(old, obj))
+		dirty_namespace(c, key);
+	if (kind == WEFT_BGPADVERTISEMENT)
+		dirty_mark(c, CLUSTER_DIRTY_BGP);
+}
+
 void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct weft_object *obj)
 {
 	struct plain_entry *e = find(c, kind, key);
@@ -28,16 +40,13 @@ void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct w
 		TABLE_ADD(c, c->plain[kind], key, e);
 		c->count[kind]++;
 	}
+	mark(c, kind, key, e->obj, obj);
 	weft_object_free(e->obj);
 	e->obj = obj;
 	if (!obj) {
 		TABLE_DEL(c->plain[kind], e);
 		c->count[kind]--;
 	}
-	if (kind != WEFT_NAMESPACE)
-		dirty_mark(c, CLUSTER_DIRTY_SERVICES);
-	if (kind == WEFT_BGPADVERTISEMENT)
-		dirty_mark(c, CLUSTER_DIRTY_BGP);
 }
 
 const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key)

@@ -26,6 +26,7 @@
 #define WEFT_METRIC_BIRD      32   /* written by BIRD, protocol bird */
 #define WEFT_METRIC_FALLBACK  4096 /* pool mode Fallback */
 #define WEFT_METRIC_OWN_BLOCK 8192 /* blackhole for our own blocks: no loops for unused addresses */
+#define WEFT_METRIC_AGGREGATE 8193 /* the same for aggregates of VIPs */
 
 /* Devices: whatever begins with the prefix is ours. IFNAMSIZ leaves 11 characters after "weft". */
 #define WEFT_DEV_PREFIX "weft"

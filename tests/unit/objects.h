@@ -154,16 +154,18 @@ static inline size_t drain(struct cluster *c)
 /* Empty the queue into one line: "block 10.0.0.0/26, node a, pools, bgp, self". */
 static inline const char *dirty_text(struct cluster *c, char *buf, size_t size)
 {
-	static const char *const names[] = {"block ", "node ", "pools", "bgp", "self", "services"};
+	static const char *const names[] = {"block ", "node ",    "pools",     "bgp",
+	                                    "self",   "services", "namespace "};
 	struct cluster_dirty d;
 	char cidr[WEFT_PREFIX_STR];
 	size_t n = 0;
 
 	buf[0] = '\0';
 	while (cluster_dirty_next(c, &d) && n < size) {
-		const char *what = d.kind == CLUSTER_DIRTY_BLOCK  ? weft_prefix_str(&d.block, cidr)
-		                   : d.kind == CLUSTER_DIRTY_NODE ? d.node
-		                                                  : "";
+		const char *what = d.kind == CLUSTER_DIRTY_BLOCK ? weft_prefix_str(&d.block, cidr)
+		                   : d.kind == CLUSTER_DIRTY_NODE || d.kind == CLUSTER_DIRTY_NAMESPACE
+		                           ? d.name
+		                           : "";
 
 		n += (size_t)snprintf(buf + n, size - n, "%s%s%s", n ? ", " : "", names[d.kind], what);
 	}

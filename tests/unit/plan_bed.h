@@ -15,7 +15,7 @@ struct plan_bed {
 	struct svc_env env;
 	struct weft_addr node_addrs[4];
 	struct weft_prefix cidrs[2], external_ips[2];
-	const struct weft_object *adverts[2];
+	const struct weft_object *adverts[2], *pool;
 	char marks[8][128]; /* names, in the order in which they were asked for */
 	size_t n_marks;
 	bool no_mark_left;
@@ -55,6 +55,20 @@ static inline uint32_t bed_mark(void *ctx, const char *name)
 	return WEFT_FWMARK_BASE + (uint32_t)b->n_marks;
 }
 
+static inline const struct weft_meta *bed_ns(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	return NULL;
+}
+
+static inline const struct weft_object *bed_pool(void *ctx, const struct weft_addr *a)
+{
+	struct plan_bed *b = ctx;
+
+	return b->pool && weft_prefix_contains(&b->pool->ippool.cidr, a) ? b->pool : NULL;
+}
+
 static inline void bed_init(struct plan_bed *b)
 {
 	memset(b, 0, sizeof(*b));
@@ -78,6 +92,9 @@ static inline void bed_init(struct plan_bed *b)
 	                          .adverts = b->adverts,
 	                          .node_with = bed_node_with,
 	                          .own_pod = bed_own_pod,
+	                          .announce = WEFT_ANNOUNCE_DEFAULT,
+	                          .ns = bed_ns,
+	                          .pool = bed_pool,
 	                          .mark = bed_mark,
 	                          .ctx = b};
 	b->services = services_new();

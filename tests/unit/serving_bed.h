@@ -10,6 +10,7 @@
 #include "agent/daemon/services.h"
 #include "tests/unit/netns.h"
 #include "tests/unit/serving_kernel.h"
+#include "tests/unit/tmpdir.h"
 
 struct bed {
 	struct weft_config cfg;
@@ -17,6 +18,9 @@ struct bed {
 	struct services *services;
 	struct links *links;
 	struct wanted *wanted;
+	struct announcer *announcer;
+	char dir[TMPDIR_SIZE], book[TMPDIR_SIZE + 16];
+	bool bird_away;
 	struct fib *fib;
 	struct nft *nft;
 	struct ipvs *ipvs;
@@ -97,6 +101,7 @@ static inline void bed_config(struct weft_config_services *c)
 static inline void begin_life(struct bed *b)
 {
 	const struct wanted_ops ops = {.want = on_want, .unwant = on_unwant, .ctx = b};
+	struct announcer_options announcer;
 	struct serving_options o;
 
 	b->services = services_new();
@@ -108,6 +113,9 @@ static inline void begin_life(struct bed *b)
 	address(b, MONITOR_ADDR_NEW, "fd01::1", 64);
 	assert_int_equal(fib_resync(b->fib, b->now, NULL), 0);
 	b->wanted = wanted_new(&ops);
+	announcer = (struct announcer_options){
+	        .cluster = b->cluster, .wanted = b->wanted, .fib = b->fib, .path = b->book};
+	b->announcer = announcer_new(&announcer);
 	b->nft = nft_new(NULL, NULL);
 	assert_non_null(b->nft);
 	record.nft = b->nft;
@@ -121,6 +129,7 @@ static inline void begin_life(struct bed *b)
 	                             .services = b->services,
 	                             .links = b->links,
 	                             .wanted = b->wanted,
+	                             .announcer = b->announcer,
 	                             .fib = b->fib,
 	                             .nft = b->nft,
 	                             .ipvs = b->ipvs,
@@ -136,6 +145,7 @@ static inline void end_life(struct bed *b)
 	health_free(b->health);
 	ipvs_free(b->ipvs);
 	nft_free(b->nft);
+	announcer_free(b->announcer);
 	wanted_free(b->wanted);
 	fib_free(b->fib);
 	links_free(b->links);
@@ -156,6 +166,8 @@ static inline int bed_setup(void **state)
 	uv_loop_init(&b->loop);
 	bed_config(&b->cfg.services);
 	b->now = 1000000;
+	tmpdir_make(b->dir);
+	snprintf(b->book, sizeof(b->book), "%s/adverts", b->dir);
 	b->ip4 = addr("10.1.1.1");
 	b->ip6 = addr("fd01::1");
 	fake_init(&b->ipvs_kernel, 64);
@@ -180,6 +192,7 @@ static inline int bed_teardown(void **state)
 	assert_int_equal(uv_loop_close(&b->loop), 0);
 	free(b->ipvs_kernel.service);
 	weft_buf_free(&record.text);
+	tmpdir_remove(b->dir);
 	free(b);
 	return netns_run("nft flush ruleset", NULL, 0);
 }
@@ -195,8 +208,11 @@ static inline void drain_cluster(struct bed *b)
 
 	while (cluster_dirty_next(b->cluster, &d)) {
 		if (d.kind == CLUSTER_DIRTY_NODE)
-			serving_node_changed(b->serving, d.node);
-		refresh |= d.kind == CLUSTER_DIRTY_SERVICES || d.kind == CLUSTER_DIRTY_SELF;
+			serving_node_changed(b->serving, d.name);
+		if (d.kind == CLUSTER_DIRTY_NAMESPACE)
+			serving_namespace_changed(b->serving, d.name);
+		refresh |= d.kind == CLUSTER_DIRTY_SERVICES || d.kind == CLUSTER_DIRTY_SELF ||
+		           d.kind == CLUSTER_DIRTY_POOLS || d.kind == CLUSTER_DIRTY_BGP;
 	}
 	if (refresh || !b->ipvs_read)
 		serving_refresh(b->serving, &b->ip4, &b->ip6);
@@ -216,6 +232,16 @@ static inline void plan(struct bed *b)
 		assert_int_equal(ipvs_resync(b->ipvs, b->now, NULL), 0);
 	b->ipvs_read = true;
 	serving_plan(b->serving);
+}
+
+/* BIRD loads filters that know all classes. True: there were new ones. */
+static inline bool bird_loads(struct bed *b)
+{
+	if (!announcer_known(b->announcer, adverts_version(announcer_book(b->announcer))))
+		return false;
+	serving_filters_known(b->serving);
+	announcer_settle(b->announcer);
+	return true;
 }
 
 /* 0: complete; 1: again; negative: a socket failed. */
@@ -249,6 +275,8 @@ static inline void turn(struct bed *b)
 	do {
 		r = one_turn(b);
 		assert_true(r >= 0 && turns++ < 20);
+		if (r == 0 && !b->bird_away && bird_loads(b))
+			r = 1;
 		if (r == 0 && nft_deadline(b->nft) != NFT_NEVER && nft_deadline(b->nft) > b->now)
 			b->now = nft_deadline(b->nft);
 	} while (r == 1 || !nft_settled(b->nft));

@@ -157,8 +157,15 @@ static inline int route_write(struct bed_routes *k, const struct nlmsghdr *h)
 	weft_prefix_str(&r.route.key.dst, dst);
 	if (r.route.key.table == RT_TABLE_LOCAL)
 		RECORD("route %c local %s\n", del ? '-' : there ? '=' : '+', dst);
+	else if (r.route.window && !del)
+		RECORD("route %c %u %s %u weight %u\n", there ? '=' : '+', r.route.key.table, dst,
+		       r.route.key.metric, r.route.window);
 	else
-		RECORD("route %c %u %s %u\n", del ? '-' : '+', r.route.key.table, dst, r.route.key.metric);
+		RECORD("route %c %u %s %u\n",
+		       del     ? '-'
+		       : there ? '='
+		               : '+',
+		       r.route.key.table, dst, r.route.key.metric);
 	if (del && !there)
 		return -ESRCH;
 	if (del) {

@@ -273,6 +273,26 @@ static void only_a_controller_needs_namespaces(void **state)
 	assert_null(watch_of(f, "/namespaces"));
 }
 
+/* What a BGPAdvertisement chooses is each node's business. */
+static void every_agent_needs_the_namespaces_of_advertisements(void **state)
+{
+	struct fake *f = *state;
+
+	f->o.controller = false;
+	fake_open(f);
+	list_others(f, "bgpadvertisements");
+	list(f, "/bgpadvertisements",
+	     "{" META("gold", "1") ",\"spec\":{\"types\":[\"LoadBalancerIP\"]" BY_NAMESPACE "}}", NULL);
+	assert_non_null(watch_of(f, "/namespaces"));
+	expect(f, "+BGPAdvertisement/gold\n");
+	list(f, "/namespaces", "{" META("x", "2") "}", NULL);
+	expect(f, "+Namespace/x\nsynced\n");
+	say(f, "/bgpadvertisements", false,
+	    "{" META("gold", "3") ",\"spec\":{\"types\":[\"LoadBalancerIP\"]}}");
+	assert_null(watch_of(f, "/namespaces"));
+	expect(f, "-Namespace/x\n+BGPAdvertisement/gold\n");
+}
+
 static void secrets_are_where_the_agent_looks(void **state)
 {
 	struct fake *f = *state;
@@ -502,6 +522,7 @@ int main(void)
 	        FAKE_TEST(missing_crds_are_waited_for),
 	        FAKE_TEST(namespaces_are_followed_while_a_pool_needs_them),
 	        FAKE_TEST(only_a_controller_needs_namespaces),
+	        FAKE_TEST(every_agent_needs_the_namespaces_of_advertisements),
 	        FAKE_TEST(secrets_are_where_the_agent_looks),
 	        FAKE_TEST(statuses_of_ours_are_known_to_a_controller),
 	        FAKE_TEST(one_answer_after_an_outage_wakes_the_others),

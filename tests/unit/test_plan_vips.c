@@ -105,8 +105,11 @@ static void s5_external_ips_in_allowed_ranges_only(void **state)
 
 /* --- announcing --- */
 
-#define ASKED "not asked for by a BGPAdvertisement"
-#define DYING "10.244.0.1@a/st 10.244.1.1@b"
+#define NO_BODY(type) "no BGPAdvertisement selects it and BGPConfig's announce has no " type
+#define NO_LB         NO_BODY("LoadBalancerIP")
+#define NO_EXTERNAL   NO_BODY("ExternalIP")
+#define NO_CLUSTER    NO_BODY("ClusterIP")
+#define DYING         "10.244.0.1@a/st 10.244.1.1@b"
 
 static const struct {
 	const char *words, *endpoints;
@@ -125,15 +128,16 @@ static const struct {
         {LB "lb=192.0.2.1 etp=Local", DYING, 0, false, "no ready endpoint on this node"},
         {LB "lb=192.0.2.1 etp=Local", "", 0, false, "no ready endpoint"},
         {LB "lb=192.0.2.1 itp=Local", AWAY, 0, false, ""},
-        {IP "label=web ext=192.0.2.2", BOTH, 0, false, ASKED},
+        {IP "label=web ext=192.0.2.2", BOTH, 0, false, NO_EXTERNAL},
         {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, false, ""},
         {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, true, "node is drained"},
         {IP "label=web ext=192.0.2.2 etp=Local", AWAY, WEFT_ADVERT_EXTERNAL, false,
          "no ready endpoint on this node"},
-        {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_CLUSTER | WEFT_ADVERT_LOADBALANCER, false, ASKED},
-        {IP "label=other ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, false, ASKED},
-        {"label=web ip=10.97.0.1 port=80/TCP", BOTH, 0, false, ASKED},
-        {"label=web ip=10.97.0.1 port=80/TCP", BOTH, WEFT_ADVERT_EXTERNAL, false, ASKED},
+        {IP "label=web ext=192.0.2.2", BOTH, WEFT_ADVERT_CLUSTER | WEFT_ADVERT_LOADBALANCER, false,
+         NO_EXTERNAL},
+        {IP "label=other ext=192.0.2.2", BOTH, WEFT_ADVERT_EXTERNAL, false, NO_EXTERNAL},
+        {"label=web ip=10.97.0.1 port=80/TCP", BOTH, 0, false, NO_CLUSTER},
+        {"label=web ip=10.97.0.1 port=80/TCP", BOTH, WEFT_ADVERT_EXTERNAL, false, NO_CLUSTER},
         {"label=web ip=10.97.0.1 port=80/TCP", BOTH, WEFT_ADVERT_CLUSTER, false, ""},
         {"label=web ip=10.97.0.1 port=80/TCP etp=Local", AWAY, WEFT_ADVERT_CLUSTER, false, ""},
         {"label=web ip=10.97.0.1 port=80/TCP itp=Local", AWAY, WEFT_ADVERT_CLUSTER, false,

@@ -237,7 +237,7 @@ static void the_module_comes_later(void **state)
 	      "route + local 192.0.2.1/32\n"
 	      "read 192.0.2.1:80/TCP\n"
 	      "route + 179 192.0.2.1/32 200\n"
-	      "route + 179 10.96.0.0/16 202\n");
+	      "route + 179 10.96.0.0/16 1000\n");
 	assert_false(serving_waits(b->serving));
 	assert_int_equal(serving_oldest_pending(b->serving), 0);
 }
@@ -299,13 +299,13 @@ static void the_class_of_a_vip_changes(void **state)
 	begin(b);
 	web(b, "ip=10.96.0.1 port=80/TCP ext=192.0.2.1", "10.244.0.1@b");
 	turn(b);
-	assert_non_null(strstr(recorded(), "route + 179 192.0.2.1/32 201\n"));
+	assert_non_null(strstr(recorded(), "route + 179 192.0.2.1/32 1000\n"));
 	forget();
 	services_put(b->services,
 	             service("ns/dns", "type=LoadBalancer ip=10.96.0.2 port=53/TCP lb=192.0.2.1"));
 	services_put(b->services, slice("ns/dns-1", "dns", "5353/TCP", "10.244.0.2@b"));
 	turn(b);
-	assert_non_null(strstr(recorded(), "route + 179 192.0.2.1/32 200\nroute - 179 192.0.2.1/32 201\n"));
+	assert_non_null(strstr(recorded(), "route + 179 192.0.2.1/32 200\nroute - 179 192.0.2.1/32 1000\n"));
 }
 
 /* --- lives --- */

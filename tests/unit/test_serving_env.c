@@ -27,11 +27,11 @@ static void a_cidr_comes_after_the_dataplane(void **state)
 	      "ipvs + 10.96.0.1:80/TCP\n"
 	      "ipvs + 10.96.0.1:80/TCP 10.244.0.1:8080 w1\n"
 	      "route + local 10.96.0.0/16\n"
-	      "route + 179 10.96.0.0/16 202\n");
+	      "route + 179 10.96.0.0/16 1000\n");
 	assert_false(serving_waits(b->serving));
 	del(b->cluster, WEFT_BGPADVERTISEMENT, "all");
 	turn(b);
-	wrote("route - 179 10.96.0.0/16 202\n");
+	wrote("route - 179 10.96.0.0/16 1000\n");
 }
 
 static void a_cidr_waits_while_answers_are_lost(void **state)
@@ -97,11 +97,11 @@ static void a_cidr_leaves(void **state)
 	forget();
 	del(b->cluster, WEFT_SERVICECIDR, "main");
 	turn(b);
-	wrote("route - 179 10.96.0.0/16 202\n"
+	wrote("route - 179 10.96.0.0/16 1000\n"
 	      "nft\n"
 	      "route + local 10.96.0.1/32\n"
 	      "read 10.96.0.1:80/TCP\n"
-	      "route + 179 10.96.0.1/32 202\n"
+	      "route + 179 10.96.0.1/32 1000\n"
 	      "route - local 10.96.0.0/16\n");
 	put(b->cluster, service_cidr("main", "10.96.0.0/16"));
 	turn(b);

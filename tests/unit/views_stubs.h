@@ -23,6 +23,8 @@ static struct recorded recorded[5];
 static enum ipvs_state ipvs_is;
 static const char *ipvs_text = "", *route_is = "installed", *holder;
 static bool announced, masquerade_all;
+static struct serving_announcement said; /* of all VIPs outside the service CIDR */
+static const char *said_single;
 
 bool serving_preview(struct serving *s, const char *key, struct svc_plan *out)
 {
@@ -51,6 +53,22 @@ bool serving_announced(const struct serving *s, const struct weft_addr *vip)
 {
 	(void)s;
 	return announced && !weft_prefix_contains(&bed.cidrs[0], vip);
+}
+
+size_t serving_announcements(const struct serving *s, const struct weft_addr *vip,
+                             struct serving_announcement out[SERVING_ANNOUNCEMENTS])
+{
+	(void)s;
+	if (!said.class || weft_prefix_contains(&bed.cidrs[0], vip))
+		return 0;
+	out[0] = said;
+	return 1;
+}
+
+const char *serving_single(const struct serving *s, const char *service, const struct weft_addr *vip)
+{
+	(void)s, (void)service, (void)vip;
+	return said_single;
 }
 
 void serving_shape(const struct serving *s, struct nft_shape *shape)
