@@ -78,11 +78,11 @@ static void with_a_mesh_every_node_is_a_peer(void **state)
 		put(c, labelled(labelled(node("b", "10.1.1.2", NULL), "rr", "1"), "zone", "2"));
 		DIRTY(c, "");
 		put(c, labelled(cordoned("b", "10.1.1.2"), "rr", "1"));
-		DIRTY(c, "");
+		DIRTY(c, "node b");
 		struct weft_object *b = labelled(node("b", "10.1.1.2", NULL), "rr", "1");
 		b->node.as_number = 65009;
 		put(c, b);
-		DIRTY(c, "bgp");
+		DIRTY(c, "node b, bgp");
 		put(c, node("c", "10.1.1.3", NULL));
 		DIRTY(c, "node c, bgp");
 		del(c, WEFT_NODE, "c");
