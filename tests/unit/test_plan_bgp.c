@@ -255,6 +255,35 @@ static void what_cannot_be_rendered_says_why(void **state)
 	}
 }
 
+static void a_peer_needs_a_place_and_times_that_bgp_has(void **state)
+{
+	static const struct {
+		const char *address;
+		uint16_t hold, keepalive;
+		const char *reason;
+	} table[] = {
+	        {"10.1.1.254", 3, 3, ""},
+	        {"10.1.1.254", 2, 0, "a hold time of 2 s is shorter than BGP's 3 s"},
+	        {"10.1.1.254", 0, 10, "its keepalive time 10 s is longer than its hold time 9 s"},
+	        {NULL, 0, 0, "it has neither an address nor an interface"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(table); i++) {
+		struct weft_object *p = peer("tor", table[i].address, 65000);
+		struct cluster *c = made();
+		struct bgp_model m;
+
+		p->bgppeer.hold_s = table[i].hold;
+		p->bgppeer.keepalive_s = table[i].keepalive;
+		put(c, p);
+		bgp_plan(c, &fast, &m);
+		assert_string_equal(m.peers[0].reason, table[i].reason);
+		bgp_model_free(&m);
+		cluster_free(c);
+	}
+}
+
 static void of_two_peers_at_one_address_the_first_name_wins(void **state)
 {
 	struct cluster *c = made();
@@ -351,6 +380,7 @@ int main(void)
 	        cmocka_unit_test(a_peer_knows_us_by_our_address_on_its_link),
 	        cmocka_unit_test(protocol_names_are_safe_and_unique),
 	        cmocka_unit_test(what_cannot_be_rendered_says_why),
+	        cmocka_unit_test(a_peer_needs_a_place_and_times_that_bgp_has),
 	        cmocka_unit_test(of_two_peers_at_one_address_the_first_name_wins),
 	        cmocka_unit_test(ranges_follow_pools_and_config),
 	        cmocka_unit_test(a_fingerprint_sees_every_change),
