@@ -27,12 +27,16 @@ def test_session_loss_moves_traffic_into_the_tunnel_and_back(lab):
                 stream.wait_progress()
                 back.wait_progress()
                 check(node.ns.packets(tunnel)[1] > sent, f"no packet of the stream went through {tunnel}")
+            with LossProbe(a, b, family=family) as home:
+                home.wait_flowing()
                 lab["tor1"].enable("r1n1")
                 wait_until(lambda: uses(node, family, b.ip(family)) == "eth0", 30, "the fabric's route to be back")
                 wait_until(lambda: uses(peer, family, a.ip(family)) == "eth0", 30, "the far node's fabric route")
                 stream.wait_progress()
                 back.wait_progress()
+                home.wait_flowing()
         check(probe.result.longest < 1.0, f"IPv{family} interruption by the loss of a session: {probe.result}")
+        home.result.none_lost(f"IPv{family}, return to the fabric")
 
 
 def test_full_packets_fit_the_tunnel(lab):

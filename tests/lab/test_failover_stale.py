@@ -9,7 +9,11 @@ GRACEFUL = 120
 LAB = {"topology": "racks-frr", "nonstop": GRACEFUL}
 SOON = 40  # seconds; far below GRACEFUL
 NO_BGP = """table inet nobgp {
-  chain in { type filter hook input priority 0; tcp dport 179 ip saddr 10.1.1.0/24 reject with tcp reset; tcp dport 179 ip6 saddr fd00:1:1::/64 reject with tcp reset; }
+  chain in {
+    type filter hook input priority 0;
+    tcp dport 179 ip saddr 10.1.1.0/24 reject with tcp reset
+    tcp dport 179 ip6 saddr fd00:1:1::/64 reject with tcp reset
+  }
 }"""
 
 
@@ -45,6 +49,7 @@ def test_bfd_ends_the_stale_routes_of_a_restarting_tor(lab):
     try:
         wait_until(lambda: up(node) == 0, 20, "the sessions to be reset")
         check(has_routes(node), "the node does not wait for a restarting ToR")
+        check("graceful restart active" in node.bird.command("show protocols all"), "BIRD does not say that it waits")
         equal(node.ns.device_to(pod.ip4), "eth0", "the way while the ToR restarts")
         lab.link("tor1", "r1n1").silence()
         wait_until(lambda: has_none(node), SOON, "BFD to end the stale routes")
