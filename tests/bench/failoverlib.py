@@ -3,8 +3,7 @@
 
 Two pods in two racks send each other a UDP packet each 10 ms, by IPv4 and IPv6, and one TCP stream runs. Where there are two
 ToRs the ports are chosen such that all flows take the ToR that fails, both ways. What the BIRDs at both ends of
-the failing session say (`debug { states, events }`) has a time stamp: the time from the failure to it is the detector's. A
-lost packet counts 10 ms.
+the failing session say (`debug { states, events }`) has a time stamp: the time from the failure to it is the detector's.
 """
 
 from __future__ import annotations
@@ -25,13 +24,11 @@ NOTICED = re.compile(r"BFD session down|Link down|Connection closed|Hold timer e
 class Way:
     """One direction of one family."""
     name: str
-    lost: int = 0          # between failure and repair, and what began before the repair
+    lost: int = 0          # what began to be lost between failure and repair
+    seconds: float = 0.0   # how long: from the first lost packet to the next that arrived
     returned: int = 0      # lost after it
     detected: float = 0.0  # seconds from the failure
-
-    @property
-    def seconds(self) -> float:
-        return self.lost * STEP
+    windows: str = ""
 
     @property
     def beyond(self) -> float:
@@ -68,17 +65,26 @@ class Rig:
         self.a, self.b = self.node.pod("a"), self.far.pod("b")
         self.wall = time.time() - time.monotonic()
         self.settle()
-        self.ports = {family: self._port(family, "udp") for family in lab.families}
-        self.stream_port = self._port(4, "tcp")
 
     def settle(self):
+        """Sessions, blocks, and the fabric's routes over all ToRs; then ports that fit them."""
         self.lab.wait_ready(180)
         self.lab.wait_blocks(60)
 
         def native():
-            return all(here.ns.device_to(there.ip(family)) not in ("weft.ipip", "weft.sit", None)
-                       for family in self.lab.families for here, there in ((self.node, self.b), (self.far, self.a)))
+            return all(self._hops(place, there, family) == (2 if self.redundant else 1) for family in self.lab.families
+                       for place, there in ((self.node, self.b), (self.lab["spine"], self.a), (self.far, self.a)))
+
         wait_until(native, 60, "the fabric's routes", 0.3)
+        self.ports = {family: self._port(family, "udp") for family in self.lab.families}
+        self.stream_port = self._port(4, "tcp")
+
+    @staticmethod
+    def _hops(place, pod, family: int) -> int:
+        """Next hops of BIRD's route to a pod."""
+        for route in place.ns.ip(f"-{family} route show match {pod.ip(family)} proto bird"):
+            return len(route.get("nexthops", [route]))
+        return 0
 
     def _port(self, family: int, proto: str) -> int:
         """A port, the same at both ends, whose packets pass the ToR that is to fail, both ways."""
@@ -130,12 +136,14 @@ class Rig:
             for way, direction in enumerate(probe.result.directions):
                 made = Way(f"IPv{probe.family} {'to and fro'.split(' and ')[way]}")
                 for window in direction.windows:
+                    made.windows += f", {window.lost} in {window.seconds * 1000:.0f} ms at {window.start - failed:+.3f} s"
                     if window.start < repaired:
                         made.lost += window.lost
+                        made.seconds += window.seconds
                     else:
                         made.returned += window.lost
                 if case.no_path(self):
-                    made.detected = STEP * sum(w.lost for w in probes[families + i].result.directions[way].windows)
+                    made.detected = sum(w.seconds for w in probes[families + i].result.directions[way].windows)
                 else:
                     made.detected = self.noticed(case.witness(self, way), probe.family, failed, repaired)
                 outcome.ways.append(made)

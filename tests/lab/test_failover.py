@@ -3,7 +3,7 @@
 
 from weftlab import Lab, LossProbe, TcpStream, check, equal, wait_until
 
-LAB = {"topology": "racks"}
+LAB = {"topology": "racks", "bfd_ms": 2000}  # slow: no session ends by itself because the machine is busy
 
 
 def uses(node, family, address):
