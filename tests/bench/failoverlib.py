@@ -28,11 +28,8 @@ class Way:
     seconds: float = 0.0   # how long: from the first lost packet to the next that arrived
     returned: int = 0      # lost after it
     detected: float = 0.0  # seconds from the failure
+    beyond: float = 0.0    # seconds from the detector's word to the last packet that was lost
     windows: str = ""
-
-    @property
-    def beyond(self) -> float:
-        return max(0.0, self.seconds - self.detected)
 
 
 @dataclass
@@ -143,9 +140,12 @@ class Rig:
                     else:
                         made.returned += window.lost
                 if case.no_path(self):
-                    made.detected = sum(w.seconds for w in probes[families + i].result.directions[way].windows)
+                    there = probes[families + i].result.directions[way].windows
+                    made.detected = max((window.end for window in there), default=failed) - failed
                 else:
                     made.detected = self.noticed(case.witness(self, way), probe.family, failed, repaired)
+                during = [window.last for window in direction.windows if window.start < repaired]
+                made.beyond = max(0.0, max(during, default=failed) - failed - made.detected)
                 outcome.ways.append(made)
         return outcome
 

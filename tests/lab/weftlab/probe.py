@@ -26,8 +26,9 @@ from .ns import Echo, Netns
 
 @dataclass
 class Window:
-    """Packets lost in a row: sent from start, the next one that arrived was sent at end."""
+    """Packets lost in a row: sent from start to last, the next one that arrived was sent at end."""
     start: float
+    last: float
     end: float
     lost: int
 
@@ -273,7 +274,7 @@ class LossProbe(_Background):
                 while number < len(sent) and not flags[number]:
                     number += 1
                 end = sent[number] if number < len(sent) else sent[-1] + self.interval
-                way.windows.append(Window(sent[start], end, number - start))
+                way.windows.append(Window(sent[start], sent[number - 1], end, number - start))
                 way.lost += number - start
             directions.append(way)
         return LossResult(sent[first] if first < len(sent) else time.monotonic(), directions)
