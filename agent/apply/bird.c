@@ -15,6 +15,7 @@
 #include "weft/log.h"
 
 #include "agent/apply/bird_check.h"
+#include "agent/apply/bird_render.h"
 #include "agent/apply/bird_secrets.h"
 #include "agent/apply/bird_stages.h"
 #include "agent/bird/conf.h"
@@ -23,7 +24,6 @@
 #define POLL_MS        200
 #define AGAIN_MS       5000 /* after a failure that time may heal */
 #define STALE_AGAIN_MS 1000
-#define PEERS_MAX      1000
 #define ROLL_MS        500 /* how often sessions are looked at while one after the other restarts */
 
 /* What the one change in progress waits for. */
@@ -360,68 +360,28 @@ static void on_state(void *ctx, const struct bird_version *version, const struct
 
 /* --- want --- */
 
-struct secret_paths {
-	const struct bgp_model *m;
-	char (*paths)[PATH_MAX]; /* by peer */
-};
-
-static const char *secret_path(void *ctx, const struct bgp_peer *peer)
+static struct bird_render rendering(const struct bird_apply *b)
 {
-	struct secret_paths *s = ctx;
-
-	return s->paths[peer - s->m->peers];
-}
-
-static int render(struct bird_apply *b, const struct bgp_model *m, struct weft_buf *out, struct weft_err *err)
-{
-	struct secret_paths s = {.m = m};
-	struct bird_conf_params params = {
-	        .node = b->node, .custom_dir = b->custom_dir, .secret_path = secret_path, .ctx = &s};
-	weft_autofree void *memory = NULL;
-
-	if (m->n_peers > PEERS_MAX)
-		return weft_err_set(err, E2BIG, "%zu BGPPeers select this node, more than %d", m->n_peers,
-		                    PEERS_MAX);
-	s.paths = memory = calloc(m->n_peers + 1, PATH_MAX);
-	if (!memory)
-		return weft_err_errno(err, ENOMEM, "BIRD configuration");
-	for (size_t i = 0; i < m->n_peers; i++) {
-		const struct bgp_peer *peer = &m->peers[i];
-		int r = peer->reason[0] || !peer->password
-		                ? 0
-		                : bird_secret_put(b->secrets_dir, peer, b->current, b->gid, s.paths[i], err);
-		if (r < 0)
-			return r;
-	}
-	return bird_conf_render(b->tmpl, m, &params, out, err);
-}
-
-struct preview {
-	const struct bird_apply *b;
-	char path[PATH_MAX];
-};
-
-static const char *secret_name(void *ctx, const struct bgp_peer *peer)
-{
-	struct preview *p = ctx;
-
-	snprintf(p->path, sizeof(p->path), "%s/%s-a.conf", p->b->secrets_dir, peer->protocol);
-	return p->path;
+	return (struct bird_render){.tmpl = b->tmpl,
+	                            .node = b->node,
+	                            .custom_dir = b->custom_dir,
+	                            .secrets_dir = b->secrets_dir,
+	                            .current = b->current,
+	                            .gid = b->gid};
 }
 
 int bird_apply_preview(const struct bird_apply *b, const struct bgp_model *m, struct weft_buf *out,
                        struct weft_err *err)
 {
-	struct preview p = {.b = b};
-	struct bird_conf_params params = {
-	        .node = b->node, .custom_dir = b->custom_dir, .secret_path = secret_name, .ctx = &p};
+	struct bird_render r = rendering(b);
 
-	return bird_conf_render(b->tmpl, m, &params, out, err);
+	return bird_render_preview(&r, m, out, err);
 }
 
 void bird_apply_want(struct bird_apply *b, const struct bgp_model *m)
 {
 	weft_auto(weft_buf_free) struct weft_buf text = {.max = CONF_MAX};
+	struct bird_render r = rendering(b);
 	struct weft_err err = WEFT_ERR_INIT;
 	uint8_t fingerprint[BGP_FINGERPRINT];
 
@@ -430,7 +390,7 @@ void bird_apply_want(struct bird_apply *b, const struct bgp_model *m)
 		return;
 	memcpy(b->fingerprint, fingerprint, sizeof(fingerprint));
 	b->have_fingerprint = true;
-	if (render(b, m, &text, &err) < 0 || text.failed) {
+	if (bird_render(&r, m, &text, &err) < 0 || text.failed) {
 		refuse(b, "", text.failed ? "the configuration is too large" : err.text);
 		b->have_fingerprint = false; /* a full disk may have room at the next try */
 		try_again(b);
