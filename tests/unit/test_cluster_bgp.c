@@ -51,12 +51,12 @@ static void a_drain_concerns_the_node_itself(void **state)
 	(void)state;
 	put(c, cordoned("b", "10.1.1.2"));
 	put(c, annotated("b", "10.1.1.2"));
-	DIRTY(c, "");
+	DIRTY(c, "node b"); /* the way to it, not what BIRD says of us */
 	put(c, cordoned("a", "10.1.1.1"));
-	DIRTY(c, "self, pools, bgp");
+	DIRTY(c, "node a, self, pools, bgp");
 	assert_true(cluster_get(c, WEFT_NODE, "a")->node.cordoned);
 	put(c, annotated("a", "10.1.1.1"));
-	DIRTY(c, "self, pools, bgp");
+	DIRTY(c, "node a, self, pools, bgp");
 	cluster_free(c);
 }
 
