@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,13 +44,19 @@ static void write_all(int fd, const char *text)
 
 static void __attribute__((noreturn)) run(struct agent *a, const struct ahead *q, int fd)
 {
+	const struct rlimit none = {0};
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	struct weft_err err = WEFT_ERR_INIT;
 	cJSON *answer = NULL;
 	char *text;
 
 	alarm(LIMIT_S);
 	signal(SIGTERM, SIG_DFL);
-	/* Nothing but the answer leaves this process; 0 to 2 are /dev/null or a log. */
+	/* Nothing but the answer leaves this process: no descriptor, no byte to a file, no log. */
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &none);
+	if (null >= 0)
+		dup2(null, STDERR_FILENO);
 	if (dup2(fd, 3) == 3)
 		closefrom(4);
 	weft_log_init(WEFT_LOG_ERROR);
