@@ -67,6 +67,16 @@ static const struct ctl_column peer_columns[] = {
         {.header = "DESCRIPTION", .path = "description", .shrink = 12, .optional = true},
 };
 
+static const struct ctl_option drain_options[] = {
+        {"peer", "NAME", "only the session with this BGPPeer"},
+        {"wait", "SECONDS", "between the two steps (default: BGPConfig's drain.waitSeconds)"},
+        {"no-wait", NULL, "return at once; `weftctl status` shows how far it is"},
+};
+
+static const struct ctl_option undrain_options[] = {
+        {"peer", "NAME", "only the session with this BGPPeer"},
+};
+
 static const struct ctl_option route_options[] = {
         {"received", "PEER", "routes that BIRD has from this peer, with those it refused"},
         {"advertised", "PEER", "routes that BIRD announces to this peer"},
@@ -353,6 +363,35 @@ const struct ctl_command ctl_commands[] = {
                 .read_args = ctl_trace_args,
                 .page = ctl_trace,
                 .verdict = ctl_trace_verdict,
+        },
+        {
+                .name = "drain",
+                .args = "",
+                .brief = "take this node, or a peer, out of the traffic",
+                .help = "Announces everything as a last resort (GRACEFUL_SHUTDOWN, RFC 8326), waits, then withdraws\n"
+                        "the addresses of Services. Pod blocks stay announced, and what still comes is served.\n"
+                        "Returns when it is done. It lasts until `weftctl undrain`, over restarts too.",
+                .examples = "  weftctl drain\n"
+                            "  weftctl drain --wait 60\n"
+                            "  weftctl drain --peer tor1      before the router is reloaded\n",
+                .options = drain_options,
+                .option_count = WEFT_ARRAY_LEN(drain_options),
+                .read_args = ctl_drain_args,
+                .page = ctl_drain,
+                .waits = ctl_drain_waits,
+                .again = "draining",
+        },
+        {
+                .name = "undrain",
+                .args = "",
+                .brief = "end a drain: announce everything as before",
+                .help = "Ends what `weftctl drain` began. Other reasons (the Node's annotation, cordon, label or\n"
+                        "taint) last until they are taken away; they are shown.",
+                .examples = "  weftctl undrain\n"
+                            "  weftctl undrain --peer tor1\n",
+                .options = undrain_options,
+                .option_count = WEFT_ARRAY_LEN(undrain_options),
+                .page = ctl_drain,
         },
         {
                 .name = "seal",

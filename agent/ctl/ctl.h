@@ -174,6 +174,8 @@ enum ctl_exit ctl_plan_verdict(const cJSON *result); /* CTL_FAILED when an objec
 
 /* A line for the node and each peer that is drained; false: nothing is, and nothing was written. */
 bool ctl_drain_lines(const cJSON *draining, const struct ctl_style *style, struct weft_buf *out);
+int ctl_drain_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
+bool ctl_drain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line);
 void ctl_drain(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 
 /* --- seal.c --- */
@@ -227,6 +229,10 @@ struct ctl_command {
 	/* A page: an object. With `columns`, too: only when the daemon got arguments. */
 	void (*page)(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 	enum ctl_exit (*verdict)(const cJSON *result);
+
+	/* What was begun goes on: true with a line for people; then `again` is asked until it is over. */
+	bool (*waits)(const cJSON *result, const cJSON *args, struct weft_buf *line);
+	const char *again;
 };
 
 extern const struct ctl_command ctl_commands[];

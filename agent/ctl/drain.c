@@ -4,7 +4,60 @@
  */
 #include "agent/ctl/ctl.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define WAIT_MAX_S 3600
+
+/* --wait comes as text; --no-wait is for us alone. */
+int ctl_drain_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err)
+{
+	const char *text = cJSON_GetStringValue(ctl_get(*args, "wait"));
+	double seconds;
+	char *end;
+
+	(void)argv;
+	(void)n;
+	if (!text)
+		return 0;
+	seconds = strtod(text, &end);
+	if (end == text || *end || !(seconds >= 0 && seconds <= WAIT_MAX_S))
+		return weft_err_set(err, EINVAL, "--wait \"%.40s\" is not a number of seconds up to %d", text,
+		                    WAIT_MAX_S);
+	cJSON_DeleteItemFromObjectCaseSensitive(*args, "wait");
+	if (!cJSON_AddNumberToObject(*args, "waitSeconds", seconds))
+		return weft_err_set(err, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* The drain that the command began: the node's or a peer's. */
+static const cJSON *concerned(const cJSON *result, const cJSON *args)
+{
+	const char *peer = cJSON_GetStringValue(ctl_get(args, "peer"));
+	const cJSON *item;
+
+	if (!peer)
+		return result;
+	cJSON_ArrayForEach (item, ctl_get(result, "peers")) {
+		const char *name = cJSON_GetStringValue(ctl_get(item, "name"));
+
+		if (name && !strcmp(name, peer))
+			return item;
+	}
+	return NULL;
+}
+
+bool ctl_drain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line)
+{
+	const cJSON *left = ctl_get(concerned(result, args), "withdrawnIn");
+
+	if (!left || ctl_get(args, "no-wait"))
+		return false;
+	weft_buf_str(line, "announced as a last resort, withdrawn in ");
+	ctl_fmt_duration(left, line);
+	return true;
+}
 
 static bool is_drained(const cJSON *item)
 {

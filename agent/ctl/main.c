@@ -190,6 +190,33 @@ static bool select_rows(const struct options *o, const struct ctl_command *c, cJ
 	return false;
 }
 
+/* Ask how far it is until it is over; on a terminal, one line that is written again and again. */
+static enum ctl_exit follow(const struct options *o, const struct ctl_command *c, const cJSON *args,
+                            cJSON **result, struct weft_err *err)
+{
+	struct ctl_question q = {.cmd = c->again,
+	                         .timeout_ms = o->timeout_ms ? o->timeout_ms : CTL_TIMEOUT_MS};
+	bool terminal = isatty(STDERR_FILENO), shown = false;
+	enum ctl_exit ret = CTL_OK;
+
+	for (;;) {
+		weft_auto(weft_buf_free) struct weft_buf line = {0};
+
+		if (ret != CTL_OK || !c->waits || !c->waits(*result, args, &line))
+			break;
+		if (terminal)
+			fprintf(stderr, "\r\033[K%s", weft_buf_text(&line));
+		shown = terminal;
+		sleep(1);
+		cJSON_Delete(*result);
+		*result = NULL;
+		ret = ctl_ask(o->socket, &q, result, err);
+	}
+	if (shown)
+		fputs("\r\033[K", stderr);
+	return ret;
+}
+
 static enum ctl_exit ask(const struct options *o, const struct ctl_command *c, cJSON *args, cJSON **result,
                          struct weft_err *err)
 {
@@ -212,6 +239,8 @@ static enum ctl_exit run(const struct options *o, const struct ctl_command *c, c
 	cJSON *result = NULL;
 	enum ctl_exit ret = ask(o, c, args, &result, &err);
 
+	if (ret == CTL_OK)
+		ret = follow(o, c, args, &result, &err);
 	if (ret == CTL_OK && !(page ? cJSON_IsObject(result) : cJSON_IsArray(result))) {
 		weft_err_set(&err, 0, "weftd answered `%s` with something else: is it of version %s, too?",
 		             c->name, WEFT_VERSION);

@@ -277,8 +277,9 @@ static int read_wait(const struct draining *d, const cJSON *args, uint64_t *ms, 
 	return 0;
 }
 
-static int command(struct draining *d, const cJSON *args, bool on, cJSON **result, struct weft_err *err)
+static int command(struct draining *d, const cJSON *request, bool on, cJSON **result, struct weft_err *err)
 {
+	const cJSON *args = cJSON_GetObjectItemCaseSensitive(request, "args");
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(args, "peer");
 	const char *peer = cJSON_GetStringValue(v);
 	uint64_t wait;

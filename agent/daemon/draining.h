@@ -53,7 +53,7 @@ const struct bgp_peer_drain *draining_peers(const struct draining *d, size_t *n)
 /* {"stage":..,"reasons":[..],"since":..,"withdrawnIn":SECONDS,"peers":[{"name":..,"stage":..}]} */
 cJSON *draining_view(const struct draining *d);
 
-/* Commands `drain`, `undrain` ({"peer":NAME,"waitSeconds":N}) and `draining` of the socket. */
+/* Commands `drain`, `undrain` ({"args":{"peer":NAME,"waitSeconds":N}}) and `draining` of the socket. */
 int draining_register(struct draining *d, struct serve_server *server);
 
 #endif

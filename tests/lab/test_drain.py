@@ -5,7 +5,7 @@ import json
 import re
 
 from stage import Stage, host, wait_chosen, wait_routed
-from weftlab import Hammer, LabError, TcpStream, check, wait_until
+from weftlab import Hammer, LabError, TcpStream, check, equal, wait_until
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -21,6 +21,10 @@ def metrics(node, family=4):
     """Prefix -> its class, in table 179."""
     return {route["dst"] + ("" if "/" in route["dst"] else "/32" if family == 4 else "/128"): route["metric"]
             for route in json.loads(node.ns.run(f"ip -j -{family} route show table 179"))}
+
+
+def own_block(node):
+    return min(prefix for prefix, metric in metrics(node).items() if metric == 100)
 
 
 def annotate(lab, node, value):
@@ -88,4 +92,72 @@ def test_connections_and_requests_survive_the_drain_of_their_node(lab):
     check(sum(moved.values()) > 0, f"no connection had to be handed over, nothing is shown: {moved}")
     annotate(lab, node, None)
     wait_until(lambda: stage_of(node) == "none", 20, "the end of the drain")
+    wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to be announced again")
+
+
+def wait_communities(lab, node, prefix, expected):
+    """Until the node's router has the prefix with GRACEFUL_SHUTDOWN, or without."""
+    def seen():
+        text = lab.tors(node.name)[0].command(f"show route {prefix} all")
+        found = "(65535,0)" in text
+        if found != expected:
+            raise LabError(f"{prefix} from {node.name}: {text}")
+        return True
+    wait_until(seen, 30, f"{prefix} {'with' if expected else 'without'} GRACEFUL_SHUTDOWN")
+
+
+def test_the_command_drains_in_two_steps_and_outlives_a_restart(lab):
+    stage, node = lab.stage, lab.stage.node
+    web = lab.service("web", [stage.near], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
+    wait_routed(lab, web.lb(4), web.lb(6))
+    block = own_block(node)
+    wait_communities(lab, node, block, False)
+    node.weftctl("drain", "--no-wait", "--wait", "15")
+    wait_communities(lab, node, block, True)
+    wait_communities(lab, node, host(web.lb(4)), True)
+    node.restart_weftd(kill=True)
+    wait_until(lambda: stage_of(node) == "withdrawn", 40, "the drain to go on after kill -9")
+    wait_until(lambda: host(web.lb(4)) not in metrics(node), 20, "the VIP to leave table 179")
+    check(100 in metrics(node).values(), f"no pod block in table 179: {metrics(node)}")
+    wait_communities(lab, node, block, True)
+    check("withdrawn since" in node.weftctl("status", check=False), "status says nothing of the drain")
+    equal(node.weftctl("undrain").strip(), "nothing is drained")
+    wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to come back")
+    wait_communities(lab, node, block, False)
+
+
+def test_a_peer_is_drained_alone(lab):
+    """Its VIPs go by its filter alone, and the session stays up."""
+    stage, node = lab.stage, lab.stage.node
+    web = lab.service("web", [stage.near], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
+    wait_routed(lab, web.lb(4), web.lb(6))
+    peers = [p for p in node.weft("peers") if ":" not in p["address"]]
+    since = {p["name"]: p["since"] for p in node.weft("peers")}
+    node.weftctl("drain", "--peer", peers[0]["name"], "--wait", "1")
+    wait_until(lambda: host(web.lb(4)) not in lab.tors(node.name)[0].prefixes(4, node.name), 20, "the VIP to leave the router")
+    check(host(web.lb(4)) in metrics(node), "table 179 has lost the VIP, which only one peer should not get")
+    check(own_block(node) in lab.tors(node.name)[0].prefixes(4, node.name), "the pod block is withdrawn")
+    equal({p["name"]: p["since"] for p in node.weft("peers")}, since, "sessions' uptimes")
+    node.weftctl("undrain", "--peer", peers[0]["name"])
+    wait_until(lambda: host(web.lb(4)) in lab.tors(node.name)[0].prefixes(4, node.name), 20, "the VIP to come back")
+    equal({p["name"]: p["since"] for p in node.weft("peers")}, since, "sessions' uptimes")
+
+
+def test_sigterm_drains_first_where_it_is_configured(lab):
+    stage, node = lab.stage, lab.stage.far_node
+    web = lab.service("web", [stage.far], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
+    wait_routed(lab, web.lb(4))
+    node.weftd.stop()
+    check(host(web.lb(4)) in metrics(node), "weftd withdrew a VIP when it was stopped")
+    node.write_config(drainOnStop=True)
+    node.weftd.start()
+    node.wait_answering()
+    try:
+        node.weftd.stop(60)
+        check(host(web.lb(4)) not in metrics(node), "the VIP is still announced after a drain on SIGTERM")
+        check(100 in metrics(node).values(), "the pod blocks are withdrawn")
+    finally:
+        node.write_config(drainOnStop=False)
+        node.weftd.start()
+        node.wait_answering()
     wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to be announced again")

@@ -58,11 +58,43 @@ static const struct canned replies[] = {
          "{\"key\":\"10.1.1.11:30080/TCP\",\"state\":\"taken\",\"takenBy\":\"a/b\",\"endpoints\":[]}]},"
          "{\"name\":\"\",\"protocol\":\"UDP\",\"port\":53,\"nodePort\":null,\"scheduler\":\"rr\"}],"
          "\"problems\":[\"spec.externalIPs: 10.1.1.12 is \\u001b[31ma node\"]}"},
+        {"drain",
+         "{\"stage\":\"last resort\",\"since\":\"2026-03-02T09:14:07Z\",\"withdrawnIn\":8,"
+         "\"reasons\":[\"weftctl drain\"],\"peers\":[]}"},
+        {"draining",
+         "{\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:14:07Z\",\"reasons\":[\"weftctl drain\",\"cordoned\"],"
+         "\"peers\":[{\"name\":\"tor1\",\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:00:00Z\"}]}"},
+        {"undrain", "{\"stage\":\"none\",\"reasons\":[],\"peers\":[]}"},
         {"trace",
          "{\"src\":\"10.244.1.5\",\"dst\":\"10.96.0.10\",\"protocol\":\"UDP\",\"port\":53,\"hops\":["
          "{\"step\":\"route\",\"text\":\"local: taken by this node\",\"detail\":{\"type\":\"local\"}},"
          "{\"step\":\"ipvs\",\"text\":\"no service\"}],\"verdict\":\"refused\",\"why\":\"port unreachable\"}"},
 };
+
+/* Followed until it is over, unless told not to wait. */
+static void a_drain_is_followed(void **state)
+{
+	struct fixture *f;
+	struct outcome o;
+
+	(void)state;
+	f = fix_start(NULL, replies, WEFT_ARRAY_LEN(replies));
+	o = RUN("-s", f->path, "drain", "--wait", "8");
+	assert_outcome(&o, 0,
+	               "drain       node withdrawn since 2026-03-02T09:14:07Z (weftctl drain, cordoned)\n"
+	               "            peer tor1 withdrawn since 2026-03-02T09:00:00Z\n",
+	               "");
+	o = RUN("-s", f->path, "drain", "--no-wait");
+	assert_outcome(&o, 0,
+	               "drain       node last resort since 2026-03-02T09:14:07Z, withdrawn in 8s (weftctl drain)\n",
+	               "");
+	o = RUN("-s", f->path, "undrain");
+	assert_outcome(&o, 0, "nothing is drained\n", "");
+	o = RUN("-s", f->path, "drain", "--wait", "-1");
+	assert_outcome(&o, 2, "", NULL);
+	assert_non_null(strstr(o.err, "--wait \"-1\" is not a number of seconds up to 3600"));
+	fix_stop(f);
+}
 
 static void tables_are_golden(void **state)
 {
@@ -415,6 +447,7 @@ static void help_is_there_for_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(a_drain_is_followed),
 	        cmocka_unit_test(tables_are_golden),
 	        cmocka_unit_test(status_is_a_page_and_a_verdict),
 	        cmocka_unit_test(status_of_a_kubernetes_datastore),
