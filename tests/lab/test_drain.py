@@ -98,7 +98,7 @@ def test_connections_and_requests_survive_the_drain_of_their_node(lab):
 def wait_communities(lab, node, prefix, expected):
     """Until the node's router has the prefix with GRACEFUL_SHUTDOWN, or without."""
     def seen():
-        text = lab.tors(node.name)[0].command(f"show route {prefix} all")
+        text = lab.tors(node.name)[0].control.command(f"show route {prefix} all")
         found = "(65535,0)" in text
         if found != expected:
             raise LabError(f"{prefix} from {node.name}: {text}")
