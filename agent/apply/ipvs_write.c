@@ -209,7 +209,10 @@ static void touch(struct round *r, struct ipvs_entry *e)
 static int encode_dest(struct round *r, const struct message *m, const struct ipvs_msg_key *key)
 {
 	const struct ipvs_dest *from = &m->e->dests[m->dest];
-	struct ipvs_msg_dest d = {.addr = from->addr, .port = from->port, .weight = from->want};
+	struct ipvs_msg_dest d = {.addr = from->addr,
+	                          .port = from->port,
+	                          .weight = from->want,
+	                          .tunnel = from->flags & DEST_TUNNEL};
 	enum ipvs_msg_op op = (enum ipvs_msg_op)(m->op - DEST_NEW);
 
 	if (r->last.e == m->e && r->last.op == m->op)

@@ -121,7 +121,7 @@ def test_the_command_drains_in_two_steps_and_outlives_a_restart(lab):
     check(100 in metrics(node).values(), f"no pod block in table 179: {metrics(node)}")
     wait_communities(lab, node, block, True)
     check("withdrawn since" in node.weftctl("status", check=False), "status says nothing of the drain")
-    equal(node.weftctl("undrain").strip(), "nothing is drained")
+    equal(node.weftctl("undrain").strip(), "nothing is drained", "answer of undrain")
     wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to come back")
     wait_communities(lab, node, block, False)
 
