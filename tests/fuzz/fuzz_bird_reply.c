@@ -83,10 +83,10 @@ static void check_tables(const struct bird_reply *r)
 static bool check_route(void *ctx, const struct bird_route *r)
 {
 	size_t *n = ctx;
-	const char *const texts[] = {r->table,      r->type,    r->proto,       r->since,
-	                             r->source,     r->origin,  r->as_path,     r->next_hop,
-	                             r->local_pref, r->med,     r->communities, r->large_communities,
-	                             r->metric,     r->ext_communities};
+	const char *const texts[] = {
+	        r->table,   r->type,           r->proto,      r->since, r->source,      r->origin,
+	        r->as_path, r->next_hop,       r->local_pref, r->med,   r->communities, r->large_communities,
+	        r->metric,  r->ext_communities};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		check_text(texts[i]);

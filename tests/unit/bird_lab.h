@@ -95,18 +95,20 @@ static inline int lab_hold(struct lab_end *e)
 static inline int lab_up(struct lab *lab, int ends)
 {
 	struct weft_err err = WEFT_ERR_INIT;
+	char dir[sizeof(lab->dir)];
 
 	*lab = (struct lab){.dir = "/tmp/weft-pair-XXXXXX"};
 	if (!mkdtemp(lab->dir) || chmod(lab->dir, 0755) < 0)
 		return -1;
-	snprintf(lab->custom, sizeof(lab->custom), "%s/custom", lab->dir);
+	memcpy(dir, lab->dir, sizeof(dir)); /* the compiler can't see that the parts of lab do not overlap */
+	snprintf(lab->custom, sizeof(lab->custom), "%s/custom", dir);
 	if (mkdir(lab->custom, 0755) < 0)
 		return -1;
 	for (int i = 0; i < ends; i++) {
 		struct lab_end *e = &lab->ends[i];
 
-		snprintf(e->conf, sizeof(e->conf), "%s/%d.conf", lab->dir, i);
-		snprintf(e->sock, sizeof(e->sock), "%s/%d.ctl", lab->dir, i);
+		snprintf(e->conf, sizeof(e->conf), "%s/%d.conf", dir, i);
+		snprintf(e->sock, sizeof(e->sock), "%s/%d.ctl", dir, i);
 		if (lab_hold(e) < 0)
 			return -1;
 		lab_must(lab, i, "ip link set lo up");

@@ -58,9 +58,8 @@ static const struct canned replies[] = {
          "{\"key\":\"10.1.1.11:30080/TCP\",\"state\":\"taken\",\"takenBy\":\"a/b\",\"endpoints\":[]}]},"
          "{\"name\":\"\",\"protocol\":\"UDP\",\"port\":53,\"nodePort\":null,\"scheduler\":\"rr\"}],"
          "\"problems\":[\"spec.externalIPs: 10.1.1.12 is \\u001b[31ma node\"]}"},
-        {"drain",
-         "{\"stage\":\"last resort\",\"since\":\"2026-03-02T09:14:07Z\",\"withdrawnIn\":8,"
-         "\"reasons\":[\"weftctl drain\"],\"peers\":[]}"},
+        {"drain", "{\"stage\":\"last resort\",\"since\":\"2026-03-02T09:14:07Z\",\"withdrawnIn\":8,"
+                  "\"reasons\":[\"weftctl drain\"],\"peers\":[]}"},
         {"draining",
          "{\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:14:07Z\",\"reasons\":[\"weftctl drain\",\"cordoned\"],"
          "\"peers\":[{\"name\":\"tor1\",\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:00:00Z\"}]}"},
@@ -85,9 +84,10 @@ static void a_drain_is_followed(void **state)
 	               "            peer tor1 withdrawn since 2026-03-02T09:00:00Z\n",
 	               "");
 	o = RUN("-s", f->path, "drain", "--no-wait");
-	assert_outcome(&o, 0,
-	               "drain       node last resort since 2026-03-02T09:14:07Z, withdrawn in 8s (weftctl drain)\n",
-	               "");
+	assert_outcome(
+	        &o, 0,
+	        "drain       node last resort since 2026-03-02T09:14:07Z, withdrawn in 8s (weftctl drain)\n",
+	        "");
 	o = RUN("-s", f->path, "undrain");
 	assert_outcome(&o, 0, "nothing is drained\n", "");
 	o = RUN("-s", f->path, "drain", "--wait", "-1");

@@ -144,7 +144,7 @@ static void mistakes_are_named(void **state)
 	        {ADVERT(""), "BGPAdvertisement/s: spec.types: is missing"},
 	        {ADVERT("types: [ClusterIPs]"),
 	         "BGPAdvertisement/s: spec.types[0]: \"ClusterIPs\" is not known; did you mean ClusterIP?"},
-	        {ADVERT("types: [ClusterIP], peers: []"), "BGPAdvertisement/s: unknown field spec.peers"},
+	        {ADVERT("types: [ClusterIP], colour: []"), "BGPAdvertisement/s: unknown field spec.colour"},
 	        {CIDR("cidrs: [0.0.0.0/0]"),
 	         "ServiceCIDR/s: spec.cidrs[0]: 0.0.0.0/0 overlaps 0.0.0.0/8, whose addresses hosts can't have"},
 	        {CIDR("cidrs: [10.0.0.0/8, 11.0.0.0/8, 12.0.0.0/8]"),
