@@ -110,6 +110,38 @@ static void test_keep_only(void **state)
 	applies(w, "y");
 }
 
+static bool by_tunnel(struct world *w, struct svc_virtual v)
+{
+	struct svc_dest d = dest(1, 0);
+	struct ipvs_msg_dest m = {.addr = d.addr, .port = d.port};
+	struct ipvs_msg_dest *there = fake_dest(in_kernel(w, v), &m);
+
+	assert_non_null(there);
+	return there->tunnel;
+}
+
+/* How a destination is reached is written, adopted by a restart, and edited when it is another way. */
+static void test_tunnel(void **state)
+{
+	struct world *w = *state;
+	struct svc_virtual v = virtual(1);
+	struct svc_dest d = dest(1, 1);
+
+	d.tunnel = true;
+	WANT(w, v, d);
+	applies(w, "SD");
+	assert_true(by_tunnel(w, v));
+	restart(w);
+	WANT(w, v, d);
+	applies(w, "");
+	WANT(w, v, dest(1, 1));
+	applies(w, "d");
+	assert_false(by_tunnel(w, v));
+	WANT(w, v, d);
+	applies(w, "d");
+	assert_true(by_tunnel(w, v));
+}
+
 /* A duplicate that is wanted wins over one that is only kept. */
 static void test_duplicates(void **state)
 {
@@ -374,6 +406,7 @@ int main(void)
 	        T(test_replace_endpoint),
 	        T(test_additions_first),
 	        T(test_keep_only),
+	        T(test_tunnel),
 	        T(test_duplicates),
 	        T(test_restart_adopts),
 	        T(test_restart_repairs),
