@@ -4,6 +4,8 @@
 
 #include "agent/bird/conf_int.h"
 
+#define RECEIVED_PER_ACCEPTED 10
+
 static void add_address(cJSON *to, const char *name, const struct weft_addr *a)
 {
 	char text[WEFT_ADDR_STR];
@@ -66,6 +68,12 @@ static void add_failure(cJSON *data, const struct bgp_peer *p)
 	add_number(data, "longLived", p->restart == WEFT_GR_ON ? p->long_lived_s : 0);
 }
 
+static uint32_t receive_limit(uint32_t max_prefixes)
+{
+	return max_prefixes < UINT32_MAX / RECEIVED_PER_ACCEPTED ? max_prefixes * RECEIVED_PER_ACCEPTED
+	                                                         : UINT32_MAX;
+}
+
 static void add_channel(cJSON *list, const struct bgp_peer *p, int v6)
 {
 	static const char *const actions[] = {"block", "warn", "restart", "disable"};
@@ -75,6 +83,8 @@ static void add_channel(cJSON *list, const struct bgp_peer *p, int v6)
 
 	cJSON_AddStringToObject(item, "family", v6 ? "ipv6" : "ipv4");
 	cJSON_AddNumberToObject(item, "limit", p->max_prefixes);
+	/* Refused routes are kept, to be looked at; a router that sends a full table must not fill the memory. */
+	cJSON_AddNumberToObject(item, "receiveLimit", receive_limit(p->max_prefixes));
 	cJSON_AddStringToObject(item, "limitAction", actions[p->max_prefixes_action]);
 	cJSON_AddBoolToObject(item, "keepNextHop", p->next_hop == WEFT_NEXT_HOP_KEEP);
 	/* Reflected routes keep theirs: whoever hears them goes to the node, not to the reflector. */

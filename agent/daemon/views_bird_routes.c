@@ -4,7 +4,7 @@
  *
  * For each session of the peer BIRD is asked how many routes there are, then for the routes, then for those that
  * the import filter refused. Tables can be long: after `limit` routes the query hangs up, and the count says how many
- * more there are. Refused routes exist in BIRD only with `import keep filtered`; why they were refused is judged by
+ * more there are. BIRD keeps refused routes (`import keep filtered`); why they were refused is judged by
  * the model, since BIRD does not say.
  *
  * What BIRD shows as exported is before the protocol's own work: its AS in front on eBGP, its address as next hop, no
@@ -33,7 +33,8 @@
 
 #define SESSIONS_MAX 64
 
-enum step { STEP_COUNT, STEP_ROUTES, STEP_COUNT_FILTERED, STEP_FILTERED, STEPS };
+/* Counts first: the routes may be cut. What is announced has the two in the middle only. */
+enum step { STEP_COUNT_FILTERED, STEP_COUNT, STEP_ROUTES, STEP_FILTERED, STEPS };
 
 struct asked {
 	struct agent *a;
@@ -225,6 +226,11 @@ static void finish(struct asked *q)
 	free(q);
 }
 
+static size_t first_step(const struct asked *q)
+{
+	return q->received ? STEP_COUNT_FILTERED : STEP_COUNT;
+}
+
 static bool is_count(size_t step)
 {
 	return step == STEP_COUNT || step == STEP_COUNT_FILTERED;
@@ -236,6 +242,7 @@ static bool on_line(void *ctx, size_t command, const struct bird_line *line)
 	unsigned long long n;
 	bool more = true;
 
+	command += first_step(q);
 	if (command != q->step)
 		more = bird_routes_end(&q->reader);
 	q->step = command;
@@ -273,8 +280,8 @@ static void ask_next(struct asked *q)
 	const char *list[STEPS];
 	struct bird_query_options o = {.loop = q->a->loop,
 	                               .socket = q->a->cfg.bird.socket,
-	                               .commands = list,
-	                               .n_commands = q->received ? STEPS : STEP_COUNT_FILTERED,
+	                               .commands = list + first_step(q),
+	                               .n_commands = q->received ? STEPS : 2,
 	                               .restricted = true,
 	                               .timeout_ms = BIRD_VIEW_MS,
 	                               .on_line = on_line,
@@ -296,7 +303,7 @@ static void ask_next(struct asked *q)
 	snprintf(commands[STEP_FILTERED], sizeof(commands[0]), "show route all filtered %s%s", of, what);
 	for (size_t i = 0; i < STEPS; i++)
 		list[i] = commands[i];
-	q->step = STEP_COUNT;
+	q->step = first_step(q);
 	q->failed = false;
 	memset(&q->reader, 0, sizeof(q->reader));
 	q->reader.fn = on_route;

@@ -71,6 +71,8 @@ def test_peers_and_their_routes(lab):
     check(route["asPath"].startswith("65001 65000 65002 65121") and route["nextHop"] == "10.0.1.0", f"received: {route}")
     check(route["state"] in ("best", "accepted"), f"state: {route}")
     equal(received["more"], 0, "routes that are not shown")
+    refused = [r for r in received["routes"] if r["state"] == "filtered"]
+    check(refused and all(r["reason"] for r in refused), f"no refused route with its reason: {received['routes']}")
     cut = decoded(node, "routes", "--received", UP, "--limit", "1")
     equal(len(cut["routes"]), 1, "routes with --limit 1")
     equal(cut["more"], received["total"] - 1, "routes beyond the limit")
