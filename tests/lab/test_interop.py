@@ -287,6 +287,10 @@ def test_max_prefixes(lab):
     many = {4: [f"198.18.{n}.0/24" for n in range(6)], 6: [f"2001:db8:18:{n}::/64" for n in range(6)]}
 
     def cell(router):
+        for name in NODES:  # what the test before changed may still be rolled out, session by session
+            for family in lab.families:
+                wait_until(lambda: re.search(r"Import limit: +4\b", protocol(lab[name], router, family)[1]), 150,
+                           f"the limit of IPv{family} at {name}")
         router.originate(*many[4], *many[6])
         for name in NODES:
             node = lab[name]
@@ -296,7 +300,7 @@ def test_max_prefixes(lab):
         router.retract(*many[4], *many[6])
         for name in NODES:
             lab[name].bird.command(f'enable "{protocol(lab[name], router, 6)[0]}"')
-        wait_until(lambda: len(router.established()) == 4, 40, "all sessions")
+        wait_until(lambda: len(router.established()) == 4, 150, "all sessions")  # OpenBGPD waits longer after each loss
 
     with imports(lab, {"cidr": "198.18.0.0/15", "ge": 24}, {"cidr": "2001:db8:18::/48", "ge": 64}):
         with peers(lab, "-v4", maxPrefixes={"count": 4, "action": "Block"}):
