@@ -74,6 +74,12 @@ def wait_chosen(node, service, places, index=0):
                      f"{node.name} to send {service.name} to {sorted(p.name for p in places)}, IPv{family}")
 
 
+def wait_no_handover(lab):
+    """Until no node hands connections over any more: a minute after the last drain (a taint is one)."""
+    for node in lab.nodes.values():
+        wait_until(lambda: node.ns.sysctl("ipv4/vs/sloppy_tcp") == "0", 100, f"{node.name} to end the hand-over")
+
+
 def fence(lab, stage):
     """Until every node has done what was written before: a Service of its own appears everywhere."""
     made = lab.service("fence", [stage.near])

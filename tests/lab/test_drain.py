@@ -87,10 +87,10 @@ def test_connections_and_requests_survive_the_drain_of_their_node(lab):
             except BaseException:
                 annotate(lab, node, None)
                 raise
+    annotate(lab, node, None)
     for hammer in (four, six):
         hammer.result.none_failed(f"{node.name} drained, handed over {moved}")
     check(sum(moved.values()) > 0, f"no connection had to be handed over, nothing is shown: {moved}")
-    annotate(lab, node, None)
     wait_until(lambda: stage_of(node) == "none", 20, "the end of the drain")
     wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to be announced again")
 

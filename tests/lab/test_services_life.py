@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 
-from stage import Stage, fence, problems, wait_chosen, wait_routed, wait_virtual
+from stage import Stage, fence, problems, wait_chosen, wait_no_handover, wait_routed, wait_virtual
 from weftlab import (Conversation, Endpoint, Hammer, Lab, LossProbe, Port, TcpStream, Writes, ask, check, equal, http,
                      snapshot, terminating, unready, wait_until, wait_who)
 from weftlab.node import Datastore
@@ -95,6 +95,7 @@ def test_s26_health_of_the_proxy(lab):
     finally:
         lab.datastore.put(node.manifest())
     wait_status(stage.client, node.ip4, 10256, 200, "/healthz")
+    wait_no_handover(lab)
 
 
 def test_s27_udp_clients_follow_their_service(lab):
