@@ -43,8 +43,9 @@ static bool find_section(const char *text, const char *name, struct section *out
 /* What BIRD changes under a running session. */
 static bool is_soft(const char *line)
 {
-	static const char *const soft[] = {"description ",   "import filter ", "import limit ",
-	                                   "export filter ", "next hop ",      "bfd "};
+	static const char *const soft[] = {
+	        "description ",   "import filter ", "import limit ", "receive limit ",
+	        "export filter ", "next hop ",      "bfd "};
 
 	line += strspn(line, "\t");
 	for (size_t i = 0; i < WEFT_ARRAY_LEN(soft); i++)

@@ -28,6 +28,8 @@ static void want(struct serving *s, uint32_t mark, const struct weft_addr *to)
 	struct svc_dest dest = {.addr = *to, .weight = 1, .tunnel = true};
 	struct weft_err err = WEFT_ERR_INIT;
 
+	if (!mark)
+		return; /* never needed, or none is left: what is unknown is reset, as without a hand-over */
 	for (size_t i = 0; i < WEFT_ARRAY_LEN(families); i++) {
 		struct svc_virtual v = by_mark(mark, families[i]);
 

@@ -18,7 +18,7 @@
 #define SESSION(name, hold, description)                                                         \
 	"\nprotocol bgp " name " {\n\tdescription \"" description                                \
 	"\";\n\tlocal 10.0.0.1;\n\thold time " hold ";\n\tipv4 {\n\t\timport limit " description \
-	";\n\t};\n}\n"
+	";\n\t\treceive limit " description ";\n\t};\n}\n"
 
 /* Protocols of which those in `up` ("a c") are established. */
 static struct bird_protos *sessions(const char *up)
