@@ -177,6 +177,8 @@ static void on_complete(void *ctx, const char *version)
 	HASH_ITER (hh, c->entries, e, next)
 		if (e->generation != c->generation)
 			kubernetes_remove(c, e);
+	if (c->kind == WEFT_IPBLOCK)
+		kubernetes_block_forget(c->k, c->generation);
 	c->k->to_purge |= !c->complete;
 	c->complete = true;
 	c->missing = false;

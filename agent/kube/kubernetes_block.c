@@ -10,11 +10,16 @@
  * The object comes as an event before `done` is called: what the answer holds is taken as if a watch had
  * brought it, since whoever claimed goes on with what the sink has. A watch that brings it later brings
  * nothing new; one that has already told of its end is believed.
+ *
+ * A watch may be behind an answer: what was released is buried by its uid until the watch has told of its end, too, or
+ * else a block that was claimed and released would come up once more, and the end of a former one of the
+ * same name would end its successor.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <sodium.h>
 #include <utlist.h>
 
 #include "agent/kube/kubernetes_priv.h"
@@ -36,6 +41,12 @@ struct kubernetes_block {
 	struct weft_err err;
 	weft_write_done_fn done;
 	void *ctx;
+};
+
+struct kubernetes_buried {
+	struct kubernetes_buried *prev, *next;
+	uint8_t uid[16];
+	unsigned generation; /* of the collection, when it was buried */
 };
 
 static void begin(void *ctx);
@@ -165,12 +176,53 @@ static void post(struct kubernetes_block *b)
 
 /* --- release --- */
 
+static void forget(struct kubernetes *k, struct kubernetes_buried *g)
+{
+	DL_DELETE(k->buried, g);
+	free(g);
+}
+
+static void bury(struct kubernetes *k, const struct kubernetes_entry *e)
+{
+	struct kubernetes_buried *g = must_alloc(1, sizeof(*g));
+
+	memcpy(g->uid, e->uid, sizeof(g->uid));
+	g->generation = blocks(k)->generation;
+	DL_APPEND(k->buried, g);
+}
+
+bool kubernetes_block_buried(struct kubernetes *k, const uint8_t uid[16], bool end)
+{
+	struct kubernetes_buried *g;
+
+	DL_FOREACH (k->buried, g)
+		if (!memcmp(g->uid, uid, sizeof(g->uid)))
+			break;
+	if (!g)
+		return false;
+	if (end)
+		forget(k, g);
+	return true;
+}
+
+void kubernetes_block_forget(struct kubernetes *k, unsigned generation)
+{
+	struct kubernetes_buried *g, *next;
+
+	DL_FOREACH_SAFE(k->buried, g, next)
+	if (g->generation != generation)
+		forget(k, g);
+}
+
 static void drop(struct kubernetes_block *b)
 {
 	struct kubernetes_entry *e = kubernetes_find(blocks(b->k), b->name);
 
-	if (e)
-		kubernetes_remove(blocks(b->k), e);
+	if (!e || b->gone) /* what is there now is another one */
+		return;
+	if (!sodium_is_zero(e->uid, sizeof(e->uid)))
+		bury(b->k, e);
+	kubernetes_remove(blocks(b->k), e);
 }
 
 static void on_deleted(void *ctx, const struct kube_answer *a)
@@ -225,6 +277,7 @@ static void on_read(void *ctx, const struct kube_answer *a)
 	json = cJSON_ParseWithLength(a->body, a->len);
 	node = kubernetes_text(json, "spec", "node");
 	if (node && !strcmp(node, b->node)) {
+		b->gone = false;
 		delete_block(b, json);
 	} else {
 		weft_err_set(&b->err, EPERM, "the block %s belongs to node %s", b->cidr,
@@ -298,4 +351,6 @@ void kubernetes_free_blocks(struct kubernetes *k)
 {
 	while (k->blocks)
 		free_block(k->blocks);
+	while (k->buried)
+		forget(k, k->buried);
 }

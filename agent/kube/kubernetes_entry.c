@@ -62,14 +62,16 @@ bool kubernetes_key(const struct kubernetes_collection *c, const cJSON *json, ch
 }
 
 /* 8-4-4-4-12 digits (RFC 9562), as every API server writes them. */
-static void read_uid(const cJSON *json, uint8_t out[16])
+static bool read_uid(const cJSON *json, uint8_t out[16])
 {
 	const char *text = kubernetes_text(json, "metadata", "uid");
 	size_t n = 0;
 
 	memset(out, 0, 16);
-	if (!text || strlen(text) != 36 || sodium_hex2bin(out, 16, text, 36, "-", &n, NULL) < 0 || n != 16)
-		memset(out, 0, 16);
+	if (text && strlen(text) == 36 && sodium_hex2bin(out, 16, text, 36, "-", &n, NULL) == 0 && n == 16)
+		return true;
+	memset(out, 0, 16);
+	return false;
 }
 
 const char *kubernetes_uid(const struct kubernetes_entry *e, char out[37])
@@ -257,6 +259,15 @@ static void decode(struct kubernetes_collection *c, struct kubernetes_entry *e, 
 	deliver(c, e, got.obj, text, len, json);
 }
 
+/* A watch is behind an answer: it tells of an object whose end we know. */
+static bool is_past(struct kubernetes_collection *c, const cJSON *json, bool end)
+{
+	uint8_t uid[16];
+
+	return c->kind == WEFT_IPBLOCK && c->k->buried && read_uid(json, uid) &&
+	       kubernetes_block_buried(c->k, uid, end);
+}
+
 void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t len, const cJSON *json)
 {
 	const cJSON *status = cJSON_GetObjectItemCaseSensitive(json, "status");
@@ -268,6 +279,8 @@ void kubernetes_take(struct kubernetes_collection *c, const char *text, size_t l
 		log_warning("%s: the API server sent an object without a usable name", c->paths[c->at]);
 		return;
 	}
+	if (is_past(c, json, false))
+		return;
 	e = make_entry(c, key);
 	/* What was last known is not what a listing under way has seen. */
 	e->generation = text ? c->generation : c->generation - 1;
@@ -304,7 +317,7 @@ void kubernetes_drop(struct kubernetes_collection *c, const cJSON *json)
 	struct kubernetes_entry *e;
 	char key[WEFT_KEY_MAX];
 
-	if (!kubernetes_key(c, json, key))
+	if (!kubernetes_key(c, json, key) || is_past(c, json, true))
 		return;
 	e = kubernetes_find(c, key);
 	if (e)

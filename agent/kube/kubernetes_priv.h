@@ -32,6 +32,7 @@
 
 struct kubernetes;
 struct kubernetes_block;  /* kubernetes_block.c */
+struct kubernetes_buried; /* kubernetes_block.c */
 struct kubernetes_status; /* kubernetes_status.c */
 struct kubernetes_stand;  /* kubernetes_stand.c */
 
@@ -128,6 +129,7 @@ struct kubernetes {
 	uint64_t in_step_ms; /* uv_now() when all was being followed; 0 = not yet */
 
 	struct kubernetes_block *blocks;    /* being written */
+	struct kubernetes_buried *buried;   /* released, and a watch has not told of it yet */
 	struct kubernetes_status *statuses; /* being written, by object */
 	struct kubernetes_status *ready;    /* of these: waiting for a slot */
 	unsigned n_active;                  /* slots that are taken */
@@ -186,6 +188,10 @@ void kubernetes_claim(struct weft_source *s, const struct weft_prefix *cidr, con
 void kubernetes_release(struct weft_source *s, const struct weft_prefix *cidr, const char *node,
                         weft_write_done_fn done, void *ctx);
 void kubernetes_block_gone(struct kubernetes *k, const char *key); /* an event said so */
+/* A watch tells of an object whose deletion was answered before. end: it tells of its end, which is the last of it. */
+bool kubernetes_block_buried(struct kubernetes *k, const uint8_t uid[16], bool end);
+/* A listing is complete that began when this generation did: what was buried before does not come up again. */
+void kubernetes_block_forget(struct kubernetes *k, unsigned generation);
 void kubernetes_free_blocks(struct kubernetes *k);
 
 /* kubernetes_status.c */

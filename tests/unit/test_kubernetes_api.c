@@ -17,6 +17,10 @@
 #define POOL(spec)                                                                                                \
 	"{\"apiVersion\":\"weft.dev/v1alpha1\",\"kind\":\"IPPool\",\"metadata\":{\"name\":\"p\"},\"spec\":{" spec \
 	"}}"
+#define BLOCK(name, cidr)                                                                           \
+	"{\"apiVersion\":\"weft.dev/v1alpha1\",\"kind\":\"IPBlock\",\"metadata\":{\"name\":\"" name \
+	"\"},\"spec\":"                                                                             \
+	"{\"cidr\":\"" cidr "\",\"node\":\"x\",\"pool\":\"p\"}}"
 #define LEASE(holder)                                                                                               \
 	"{\"apiVersion\":\"coordination.k8s.io/v1\",\"kind\":\"Lease\",\"metadata\":{\"name\":\"l\",\"namespace\":" \
 	"\"default\"},\"spec\":{\"holderIdentity\":\"" holder "\"}}"
@@ -149,12 +153,22 @@ static void claim(struct agent_bed *a, struct outcome *o)
 	a->source->ops->claim_block(a->source, &p, a->name, "p", on_outcome, o);
 }
 
+static void release(struct agent_bed *a, struct outcome *o)
+{
+	struct weft_prefix p;
+
+	*o = (struct outcome){.times = 0};
+	assert_int_equal(weft_prefix_parse("10.1.0.0/26", &p, NULL), 0);
+	a->source->ops->release_block(a->source, &p, a->name, on_outcome, o);
+	UNTIL(a->bed, o->times);
+	assert_int_equal(o->code, 0);
+}
+
 static void of_two_claims_one_wins(void **state)
 {
 	struct api_bed *b = *state;
 	struct agent_bed *one = begin(b), *two = agent(b, 1);
 	struct outcome first, second;
-	struct weft_prefix p;
 
 	agent_start(two);
 	UNTIL(b, strstr(weft_buf_text(&two->log), "synced\n"));
@@ -170,14 +184,36 @@ static void of_two_claims_one_wins(void **state)
 		expect(one, "+IPBlock/10.1.0.0-26\n");
 		expect(two, "+IPBlock/10.1.0.0-26\n");
 		winner = first.code ? two : one;
-		first = (struct outcome){.times = 0};
-		weft_prefix_parse("10.1.0.0/26", &p, NULL);
-		winner->source->ops->release_block(winner->source, &p, winner->name, on_outcome, &first);
-		UNTIL(b, first.times);
-		assert_int_equal(first.code, 0);
+		release(winner, &first);
 		expect(one, "-IPBlock/10.1.0.0-26\n");
 		expect(two, "-IPBlock/10.1.0.0-26\n");
 	}
+}
+
+/* What answers said already, in the order it happened, is not undone by a watch that is behind them. */
+static void a_watch_behind_the_answers(void **state)
+{
+	struct api_bed *b = *state;
+	struct agent_bed *a = begin(b);
+	struct outcome o;
+
+	tell(b, "lag ipblocks by 300 ms");
+	for (int i = 0; i < 2; i++) {
+		claim(a, &o);
+		UNTIL(b, o.times);
+		assert_int_equal(o.code, 0);
+		release(a, &o);
+	}
+	claim(a, &o);
+	UNTIL(b, o.times);
+	change(b, "create", BLOCK("10.1.0.64-26", "10.1.0.64/26"));
+	UNTIL(b, strstr(weft_buf_text(&a->log), "64-26"));
+	assert_string_equal(weft_buf_text(&a->log), "+IPBlock/10.1.0.0-26\n-IPBlock/10.1.0.0-26\n"
+	                                            "+IPBlock/10.1.0.0-26\n-IPBlock/10.1.0.0-26\n"
+	                                            "+IPBlock/10.1.0.0-26\n+IPBlock/10.1.0.64-26\n");
+	weft_buf_truncate(&a->log, 0);
+	erase(b, "ipblocks", "10.1.0.0-26");
+	expect(a, "-IPBlock/10.1.0.0-26\n");
 }
 
 static void an_answer_that_is_lost(void **state)
@@ -358,6 +394,7 @@ int main(void)
 	        API_TEST(the_last_known_state_without_a_server),
 	        API_TEST(an_old_server),
 	        API_TEST(of_two_claims_one_wins),
+	        API_TEST(a_watch_behind_the_answers),
 	        API_TEST(an_answer_that_is_lost),
 	        API_TEST(a_status_beside_others),
 	        API_TEST(the_condition_of_the_node),
