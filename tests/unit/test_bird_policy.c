@@ -287,11 +287,62 @@ static void a_mesh_and_reflectors_carry_blocks(void **state)
 	}
 }
 
+/* --- a router that dies --- */
+
+/* It restarts in a second, or else in an hour. */
+static const char immortal[] =
+        "router id 10.0.0.2;\nprotocol device {}\n"
+        "protocol static world { ipv4; route 10.244.9.0/26 blackhole; }\n"
+        "protocol bgp node { local 10.0.0.2 as 65000; neighbor 10.0.0.1 as 64600; direct;\n"
+        "connect delay time 1; connect retry time 1; error wait time 1, 1;\n"
+        "graceful restart on; graceful restart time 1;\n"
+        "long lived graceful restart on; long lived stale time 3600;\n"
+        "ipv4 { import none; export where source = RTS_STATIC; next hop self; }; }\n";
+
+static void kill_router(void)
+{
+	kill(lab->ends[1].bird, SIGKILL);
+	waitpid(lab->ends[1].bird, NULL, 0);
+	lab_bird(lab, 1);
+	lab_wait(lab, 1, "show status", "is up and running", true);
+}
+
+/* Our node has its route; then the router is another one, without BGP. */
+static void hear_and_lose(bool long_lived)
+{
+	struct cluster *c = cluster("a");
+	struct weft_object *tor = peer("tor", "10.0.0.2", 65000);
+
+	tor->bgppeer.bfd = -1;
+	tor->bgppeer.restart = long_lived ? WEFT_GR_ON : WEFT_GR_BY_PROFILE;
+	tor->bgppeer.long_lived = long_lived;
+	put(c, tor);
+	plan_and_write(0, c, (struct bgp_params){.profile = BGP_FAST});
+	lab_birdc(lab, 0, "configure");
+	lab_write(lab, 1, immortal);
+	kill_router();
+	lab_wait(lab, 0, "show route", "10.244.9.0/26", true);
+	lab_write(lab, 1, "router id 10.0.0.2;\nprotocol device {}\n");
+	kill_router();
+	cluster_free(c);
+}
+
+/* RFC 9494 is for who asks for it: BIRD by itself takes what the peer offers. */
+static void long_lived_restart_is_by_request(void **state)
+{
+	(void)state;
+	hear_and_lose(false);
+	lab_wait(lab, 0, "show route", "10.244.9.0/26", false);
+	hear_and_lose(true);
+	lab_wait(lab, 0, "show route 10.244.9.0/26 all", "(65535,6)", true); /* LLGR_STALE */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(classes_and_imports),
 	        cmocka_unit_test(a_mesh_and_reflectors_carry_blocks),
+	        cmocka_unit_test(long_lived_restart_is_by_request),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
