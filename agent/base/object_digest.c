@@ -262,6 +262,7 @@ static void add_node(crypto_generichash_state *h, const struct weft_node *n)
 	add_number(h, n->as_number);
 	add_number(h, n->autoscaler_taint);
 	add_number(h, n->cordoned);
+	add_number(h, n->draining);
 }
 
 static void add_ipblock(crypto_generichash_state *h, const struct weft_ipblock *b)

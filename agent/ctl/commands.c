@@ -392,6 +392,8 @@ const struct ctl_command ctl_commands[] = {
                 .options = undrain_options,
                 .option_count = WEFT_ARRAY_LEN(undrain_options),
                 .page = ctl_drain,
+                .waits = ctl_undrain_waits,
+                .again = "draining",
         },
         {
                 .name = "seal",

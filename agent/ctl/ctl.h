@@ -176,6 +176,7 @@ enum ctl_exit ctl_plan_verdict(const cJSON *result); /* CTL_FAILED when an objec
 bool ctl_drain_lines(const cJSON *draining, const struct ctl_style *style, struct weft_buf *out);
 int ctl_drain_args(const char *const *argv, size_t n, cJSON **args, struct weft_err *err);
 bool ctl_drain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line);
+bool ctl_undrain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line);
 void ctl_drain(const cJSON *result, const struct ctl_style *style, struct weft_buf *out);
 
 /* --- seal.c --- */

@@ -48,49 +48,62 @@ static const cJSON *concerned(const cJSON *result, const cJSON *args)
 	return NULL;
 }
 
+static bool is_stage(const cJSON *item, const char *name)
+{
+	const char *stage = cJSON_GetStringValue(ctl_get(item, "stage"));
+
+	return stage && !strcmp(stage, name);
+}
+
 bool ctl_drain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line)
 {
-	const cJSON *left = ctl_get(concerned(result, args), "withdrawnIn");
+	const cJSON *item = concerned(result, args), *left = ctl_get(item, "withdrawnIn");
 
 	if (!left || ctl_get(args, "no-wait"))
 		return false;
-	weft_buf_str(line, "announced as a last resort, withdrawn in ");
+	weft_buf_printf(line, "%s, withdrawn in ",
+	                is_stage(item, "beginning") ? "other nodes are told" : "announced as a last resort");
 	ctl_fmt_duration(left, line);
 	return true;
 }
 
-static bool is_drained(const cJSON *item)
+bool ctl_undrain_waits(const cJSON *result, const cJSON *args, struct weft_buf *line)
 {
-	const char *stage = cJSON_GetStringValue(ctl_get(item, "stage"));
-
-	return stage && strcmp(stage, "none") != 0;
+	if (ctl_get(args, "peer") || !is_stage(result, "ending"))
+		return false;
+	weft_buf_str(line, "other nodes are told");
+	return true;
 }
 
 static void stage(const cJSON *item, const struct ctl_style *style, struct weft_buf *out)
 {
-	bool done = !ctl_get(item, "withdrawnIn");
+	const char *name = cJSON_GetStringValue(ctl_get(item, "stage"));
+	const cJSON *left = ctl_get(item, "withdrawnIn");
 
-	ctl_paint(done ? "withdrawn" : "last resort", "pending", style, out);
+	ctl_paint(name ? name : "-", "pending", style, out);
 	weft_buf_str(out, " since ");
 	ctl_field(item, "since", out);
-	if (!done) {
+	if (left) {
 		weft_buf_str(out, ", withdrawn in ");
-		ctl_fmt_duration(ctl_get(item, "withdrawnIn"), out);
+		ctl_fmt_duration(left, out);
 	}
 }
 
 bool ctl_drain_lines(const cJSON *draining, const struct ctl_style *style, struct weft_buf *out)
 {
 	const cJSON *peer;
-	bool any = is_drained(draining);
+	bool any = ctl_get(draining, "since");
 
 	if (any) {
 		ctl_label("drain", out);
 		weft_buf_str(out, "node ");
 		stage(draining, style, out);
-		weft_buf_str(out, " (");
-		ctl_fmt_text(ctl_get(draining, "reasons"), out);
-		weft_buf_str(out, ")\n");
+		if (cJSON_GetArraySize(ctl_get(draining, "reasons"))) {
+			weft_buf_str(out, " (");
+			ctl_fmt_text(ctl_get(draining, "reasons"), out);
+			weft_buf_char(out, ')');
+		}
+		weft_buf_char(out, '\n');
 	}
 	cJSON_ArrayForEach (peer, ctl_get(draining, "peers")) {
 		ctl_label(any ? "" : "drain", out);

@@ -94,8 +94,10 @@ struct agent {
 	struct routers routers; /* for BGPPeers that name no address */
 	struct draining *draining;
 	struct handover *handover;
-	bool hands_over;    /* some node is drained: IPVS takes up connections in their middle */
-	bool cordon_drains; /* as BGPConfig said when the other nodes were looked at */
+	bool hands_over; /* some node is drained: IPVS takes up connections in their middle */
+	bool cordon_drains, tunnels_wanted; /* as they were when all nodes were looked at */
+	bool told_drain;                    /* others were told by our Node's condition: */
+	unsigned told_reasons;
 	struct serve_server *server;
 	struct agent_counters counters;
 	struct metrics_bird *metrics_bird;
@@ -147,6 +149,7 @@ void agent_wake(struct agent *a);
 
 /* reconcile.c */
 void agent_reconcile(struct agent *a);
+void agent_want_table(struct agent *a); /* the nftables table's shape may be another */
 /* What BIRD is to do now. Free with bgp_model_free(). */
 void agent_bgp_model(struct agent *a, struct bgp_model *out);
 
@@ -158,6 +161,12 @@ void agent_underlay_refresh(struct agent *a);
 /* Look for routers from time to time if there is a BGPPeer that names no address. */
 void agent_follow_routers(struct agent *a);
 int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *err);
+
+/* agent_handover.c: what feeds agent/plan/handover, and what others learn of our own drain. */
+void agent_handover_node(struct agent *a, const char *name); /* a Node changed, or is gone */
+void agent_handover_config(struct agent *a);                 /* BGPConfig or the pools changed */
+void agent_handover_tell(struct agent *a);                   /* after draining_turn() */
+void agent_handover_plan(struct agent *a);
 
 /* sysctls.c */
 void agent_want_sysctls(struct agent *a);

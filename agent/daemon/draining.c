@@ -95,8 +95,10 @@ static void take_self(struct draining *d, uint64_t now)
 	d->seen_self = true;
 }
 
-static void reasons_text(unsigned reasons, struct weft_buf *out)
+void draining_reasons(const struct draining *d, struct weft_buf *out)
 {
+	unsigned reasons = drain_state(d->drain).reasons;
+
 	for (int i = 0; i < ALL_COUNT; i++)
 		if (reasons & 1u << i)
 			weft_buf_printf(out, "%s%s", out->len ? ", " : "", drain_reason_text(1u << i));
@@ -110,7 +112,7 @@ static void tell(struct draining *d)
 	if (s.stage == d->told)
 		return;
 	d->told = s.stage;
-	reasons_text(s.reasons, &why);
+	draining_reasons(d, &why);
 	if (s.stage == BGP_DRAIN_NONE)
 		log_info("the drain is over: everything is announced as before");
 	else if (s.stage == BGP_DRAIN_LAST_RESORT)
@@ -227,12 +229,15 @@ static void add_stage(cJSON *item, const struct drain_state *s, uint64_t now)
 	time_t at = (time_t)(s->since / 1000);
 	struct tm tm;
 
-	cJSON_AddStringToObject(item, "stage", drain_stage_name(s->stage));
-	if (s->stage == BGP_DRAIN_NONE)
+	cJSON_AddStringToObject(item, "stage",
+	                        drain_begins(s) ? "beginning"
+	                        : drain_ends(s) ? "ending"
+	                                        : drain_stage_name(s->stage));
+	if (s->stage == BGP_DRAIN_NONE && !s->reasons)
 		return;
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
 	cJSON_AddStringToObject(item, "since", stamp);
-	if (s->stage == BGP_DRAIN_LAST_RESORT)
+	if (s->stage != BGP_DRAIN_WITHDRAWN && s->reasons)
 		cJSON_AddNumberToObject(item, "withdrawnIn",
 		                        s->at > now ? (double)((s->at - now + 999) / 1000) : 0);
 }

@@ -50,7 +50,11 @@ bool draining_settling(const struct draining *d);
 struct drain_state draining_state(const struct draining *d);
 const struct bgp_peer_drain *draining_peers(const struct draining *d, size_t *n);
 
-/* {"stage":..,"reasons":[..],"since":..,"withdrawnIn":SECONDS,"peers":[{"name":..,"stage":..}]} */
+/* Why the node is drained, separated by commas; "" = it is not. */
+void draining_reasons(const struct draining *d, struct weft_buf *out);
+
+/* {"stage":..,"reasons":[..],"since":..,"withdrawnIn":SECONDS,"peers":[{"name":..,"stage":..}]}; the node's stage is
+ * "beginning" or "ending" in a notice. */
 cJSON *draining_view(const struct draining *d);
 
 /* Commands `drain`, `undrain` ({"args":{"peer":NAME,"waitSeconds":N}}) and `draining` of the socket. */

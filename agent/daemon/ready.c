@@ -135,8 +135,9 @@ static void be_ready(struct agent *a, const struct agent_conflist *held)
 	a->ready = true;
 	a->ready_why[0] = '\0';
 	a->conflist = *held;
-	if (ops->node_network)
-		ops->node_network(a->source, true, "WeftIsReady", "weft routes the pods of this node");
+	if (ops->node_condition)
+		ops->node_condition(a->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+		                    "weft routes the pods of this node");
 }
 
 void agent_check_ready(struct agent *a)

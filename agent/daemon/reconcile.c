@@ -85,41 +85,6 @@ static void take_self(struct agent *a)
 	a->no_self = !self;
 }
 
-static const struct weft_bgpconfig *bgpconfig(const struct agent *a)
-{
-	const struct weft_object *obj = cluster_get(a->cluster, WEFT_BGPCONFIG, "default");
-
-	return obj ? &obj->bgpconfig : NULL;
-}
-
-/* The tunnel to a node must end somewhere: there is a pool with tunnels. */
-static void note_drained(struct agent *a, const char *name)
-{
-	static const struct weft_addr nowhere;
-	const struct weft_object *node = cluster_get(a->cluster, WEFT_NODE, name);
-	bool there = node && cluster_wants_tunnel(a->cluster, AF_INET);
-	bool drained = there && drain_reasons_of(node, bgpconfig(a));
-
-	handover_node(a->handover, name, drained, there ? &node->node.ip4 : &nowhere, uv_now(a->loop));
-}
-
-static bool note_each(void *ctx, const struct weft_object *node)
-{
-	note_drained(ctx, node->meta.name);
-	return false;
-}
-
-static void take_bgp(struct agent *a)
-{
-	const struct weft_bgpconfig *cfg = bgpconfig(a);
-	bool cordon = cfg && cfg->drain_on_cordon;
-
-	a->bgp_dirty = a->services_dirty = a->adverts_dirty = true;
-	if (cordon != a->cordon_drains)
-		cluster_each(a->cluster, WEFT_NODE, note_each, a);
-	a->cordon_drains = cordon;
-}
-
 static void drain_cluster(struct agent *a)
 {
 	struct cluster_dirty d;
@@ -134,13 +99,15 @@ static void drain_cluster(struct agent *a)
 		case CLUSTER_DIRTY_NODE:
 			tunnels_peers_update(a->tunnel_peers, a->cluster, d.name);
 			serving_node_changed(a->serving, d.name);
-			note_drained(a, d.name);
+			agent_handover_node(a, d.name);
 			break;
 		case CLUSTER_DIRTY_POOLS:
 			a->tunnels_dirty = a->holdings_dirty = a->services_dirty = true;
+			agent_handover_config(a);
 			break;
 		case CLUSTER_DIRTY_BGP:
-			take_bgp(a);
+			a->bgp_dirty = a->services_dirty = a->adverts_dirty = true;
+			agent_handover_config(a);
 			break;
 		case CLUSTER_DIRTY_NAMESPACE:
 			serving_namespace_changed(a->serving, d.name);
@@ -254,7 +221,7 @@ static bool add_pod_cidr(void *ctx, const struct weft_object *pool)
 }
 
 /* The table's shape: tunnels, and what Services have to know of the node and the cluster. */
-static void want_table(struct agent *a)
+void agent_want_table(struct agent *a)
 {
 	struct nft_shape shape = {.ipip = a->env.ipip_ready,
 	                          .sit = a->env.sit_ready,
@@ -281,7 +248,7 @@ static void plan_tunnels(struct agent *a)
 	a->env.sit_ready = t->sit && weft_addr_is_set(&t->local);
 	want_tunnel(a, TUNNEL_IPIP, a->env.ipip_ready, &a->env.tunnel4);
 	want_tunnel(a, TUNNEL_SIT, a->env.sit_ready, &a->env.tunnel6);
-	want_table(a);
+	agent_want_table(a);
 	if (memcmp(&before, &a->env, sizeof(before)))
 		cluster_dirty_all(a->cluster);
 }
@@ -403,20 +370,6 @@ static void note_failure(struct agent *a, const char *what, const struct weft_er
 	a->resync = true;
 }
 
-static void plan_handover(struct agent *a)
-{
-	struct handover_targets t;
-
-	handover_turn(a->handover, uv_now(a->loop));
-	t = handover_targets(a->handover, a->cfg.node_name);
-	t.last = t.last && draining_settling(a->draining);
-	if (!serving_handover(a->serving, &t))
-		return;
-	a->hands_over = weft_addr_is_set(&t.first) || weft_addr_is_set(&t.next);
-	agent_want_sysctls(a);
-	want_table(a);
-}
-
 static void plan_services(struct agent *a)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -427,7 +380,7 @@ static void plan_services(struct agent *a)
 		a->services_dirty = false;
 		serving_drain(a->serving, draining_state(a->draining).stage == BGP_DRAIN_WITHDRAWN);
 		serving_refresh(a->serving, &a->env.ip4, &a->env.ip6);
-		want_table(a);
+		agent_want_table(a);
 	}
 	/* Not before: service CIDRs, our addresses and our local routes tell which of its services are ours.
 	 */
@@ -436,7 +389,7 @@ static void plan_services(struct agent *a)
 		if (ipvs_resync(a->ipvs, uv_now(a->loop), &err) < 0)
 			note_failure(a, "reading IPVS", &err);
 	}
-	plan_handover(a);
+	agent_handover_plan(a);
 	serving_plan(a->serving);
 }
 
@@ -553,6 +506,7 @@ static bool reconcile(struct agent *a)
 		a->bgp_dirty = true;
 	}
 	draining_turn(a->draining);
+	agent_handover_tell(a);
 	follow_bird(a);
 	plan(a);
 	plan_services(a);

@@ -51,8 +51,8 @@ struct kubernetes_options {
 int kubernetes_new(uv_loop_t *loop, const struct kubernetes_options *o, struct weft_source **out,
                    struct weft_err *err);
 
-/* weft goes from this node: its condition NetworkUnavailable becomes True. On a loop of its own, for at most
- * timeout_ms. No Node of this name is no failure. */
+/* weft goes from this node: its condition NetworkUnavailable becomes True, that of a drain goes. On a loop of its
+ * own, for at most timeout_ms. No Node of this name is no failure. */
 int kubernetes_leave(const struct kubernetes_options *o, uint64_t timeout_ms, struct weft_err *err);
 
 #endif

@@ -217,9 +217,7 @@ static void source_free(struct weft_source *s)
 		kubernetes_unfollow(&k->collections[i]);
 	kubernetes_free_blocks(k);
 	kubernetes_stop_statuses(k);
-	if (k->node_network.call)
-		kube_cancel(k->node_network.call);
-	kubernetes_not_later(k, &k->node_network.later);
+	kubernetes_node_close(k);
 	kubernetes_not_later(k, &k->patience);
 	if (k->events)
 		kube_events_free(k->events);
@@ -241,7 +239,7 @@ static const struct weft_source_ops ops = {
         .put_status = kubernetes_put_status,
         .stand = kubernetes_stand,
         .tell = kubernetes_tell_people,
-        .node_network = kubernetes_node_network,
+        .node_condition = kubernetes_node_condition,
         .describe = describe,
         .free = source_free,
 };
@@ -277,6 +275,7 @@ int kubernetes_new(uv_loop_t *loop, const struct kubernetes_options *o, struct w
 	k->source.ops = &ops;
 	k->loop = loop;
 	k->node = must_strdup(o->node);
+	kubernetes_node_open(k);
 	k->namespace = must_strdup(o->namespace);
 	k->services = o->services;
 	k->controller = o->controller;

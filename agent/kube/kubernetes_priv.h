@@ -9,7 +9,7 @@
  *	kubernetes_block.c   claims and releases of blocks
  *	kubernetes_status.c  statuses: the queue, and the requests of one write
  *	kubernetes_merge.c   statuses: what a patch says
- *	kubernetes_node.c    the Node's condition NetworkUnavailable
+ *	kubernetes_node.c    the Node's conditions
  *	kubernetes_stand.c   election, Events
  *	kubernetes_later.c   what has to be done later
  */
@@ -88,13 +88,17 @@ struct kubernetes_collection {
 
 #define KUBERNETES_COLLECTIONS 32
 
-struct kubernetes_node {
+/* A condition of our Node. */
+struct kubernetes_condition {
+	struct kubernetes *k;
+	enum weft_node_condition which;
 	bool wanted;      /* somebody said what it is to be */
-	bool works;       /* and this is what */
+	bool holds;       /* and this is what */
 	bool busy, stale; /* a write is under way; it is not what is wanted any more */
 	bool written;     /* by us, as wanted */
 	char reason[64], message[256];
-	char status, transition[32]; /* of the condition as last seen: 'T', 'F', 0 = none or not known */
+	char sent;                   /* 'T', 'F': what the write under way says */
+	char status, transition[32]; /* as last seen: 'T', 'F', 0 = none or not known */
 	bool same_text;              /* its reason and message are as wanted */
 	uint64_t wrote_ms;           /* uv_now() */
 	struct kubernetes_later later;
@@ -134,7 +138,7 @@ struct kubernetes {
 	struct kubernetes_status *ready;    /* of these: waiting for a slot */
 	unsigned n_active;                  /* slots that are taken */
 	struct kubernetes_stand *stands;
-	struct kubernetes_node node_network;
+	struct kubernetes_condition conditions[WEFT_NODE_CONDITIONS];
 
 	struct kubernetes_later *laters;
 	struct kubernetes_later patience, farewell;
@@ -210,7 +214,10 @@ cJSON *kubernetes_status_patch(enum weft_kind kind, const cJSON *object, const c
 void kubernetes_now(char out[32]);
 
 /* kubernetes_node.c */
-void kubernetes_node_network(struct weft_source *s, bool works, const char *reason, const char *message);
+void kubernetes_node_open(struct kubernetes *k);
+void kubernetes_node_close(struct kubernetes *k);
+void kubernetes_node_condition(struct weft_source *s, enum weft_node_condition which, bool holds,
+                               const char *reason, const char *message);
 void kubernetes_node_seen(struct kubernetes *k, const cJSON *json);
 
 /* kubernetes_stand.c */

@@ -17,6 +17,7 @@ struct one {
 	enum bgp_drain stage;
 	unsigned reasons;
 	uint64_t since, from, at, wait; /* from: LAST_RESORT; at: WITHDRAWN */
+	uint64_t notice, end;           /* end: NONE, once no reason is left */
 };
 
 struct peer {
@@ -33,7 +34,10 @@ struct drain {
 
 struct drain *drain_new(void)
 {
-	return must_alloc(1, sizeof(struct drain));
+	struct drain *d = must_alloc(1, sizeof(*d));
+
+	d->node.notice = DRAIN_NOTICE_MS;
+	return d;
 }
 
 void drain_free(struct drain *d)
@@ -96,13 +100,21 @@ const char *drain_stage_name(enum bgp_drain stage)
 	                                        : "withdrawn";
 }
 
+bool drain_begins(const struct drain_state *s)
+{
+	return s->reasons && s->stage == BGP_DRAIN_NONE;
+}
+
+bool drain_ends(const struct drain_state *s)
+{
+	return !s->reasons && s->stage != BGP_DRAIN_NONE;
+}
+
 /* --- one drain --- */
 
 static void schedule(struct one *o)
 {
-	bool notice = o->wait && !(o->reasons & (DRAIN_COMMAND | DRAIN_STOPPING));
-
-	o->from = o->since + (notice ? DRAIN_NOTICE_MS : 0);
+	o->from = o->since + (o->wait ? o->notice : 0);
 	o->at = o->from + o->wait;
 }
 
@@ -113,7 +125,9 @@ static bool set_reasons(struct one *o, unsigned reasons, uint64_t wait_ms, uint6
 	if (reasons == before)
 		return false;
 	o->reasons = reasons;
-	if (!before) {
+	if (!reasons)
+		o->end = now + (o->stage == BGP_DRAIN_NONE ? 0 : o->notice);
+	if (!before && o->stage == BGP_DRAIN_NONE) {
 		o->since = now;
 		o->wait = wait_ms < DRAIN_WAIT_MAX ? wait_ms : DRAIN_WAIT_MAX;
 		schedule(o);
@@ -124,10 +138,16 @@ static bool set_reasons(struct one *o, unsigned reasons, uint64_t wait_ms, uint6
 /* A clock that was set back must not prolong the wait. */
 static void follow_clock(struct one *o, uint64_t now)
 {
+	if (o->end > now + o->notice)
+		o->end = now + o->notice;
 	if (o->since <= now)
 		return;
 	o->since = now;
 	schedule(o);
+	if (o->stage == BGP_DRAIN_NONE)
+		return;
+	o->from = now;
+	o->at = now + o->wait;
 }
 
 static bool turn(struct one *o, uint64_t now)
@@ -135,6 +155,8 @@ static bool turn(struct one *o, uint64_t now)
 	enum bgp_drain before = o->stage;
 
 	follow_clock(o, now);
+	if (!o->reasons && now < o->end)
+		return false;
 	if (!o->reasons || now < o->from)
 		o->stage = BGP_DRAIN_NONE;
 	else
@@ -146,6 +168,8 @@ static uint64_t deadline(const struct one *o)
 {
 	bool waits = o->reasons && o->stage != BGP_DRAIN_WITHDRAWN;
 
+	if (!o->reasons && o->stage != BGP_DRAIN_NONE)
+		return o->end;
 	if (!waits)
 		return DRAIN_NEVER;
 	return o->stage == BGP_DRAIN_NONE ? o->from : o->at;
@@ -290,7 +314,7 @@ static bool restore(struct one *o, unsigned reasons, uint64_t since, uint64_t wa
 {
 	if (!reasons || wait > DRAIN_WAIT_MAX || since > UINT64_MAX / 2)
 		return false;
-	*o = (struct one){.reasons = reasons, .since = since, .wait = wait};
+	*o = (struct one){.reasons = reasons, .since = since, .wait = wait, .notice = o->notice};
 	schedule(o);
 	return true;
 }
@@ -329,7 +353,7 @@ int drain_load(struct drain *d, const char *text, size_t len, uint64_t now, stru
 	weft_autofree char *copy = strndup(text, len);
 
 	if (!copy || strlen(copy) != len || !load_lines(d, copy)) {
-		d->node = (struct one){0};
+		d->node = (struct one){.notice = DRAIN_NOTICE_MS};
 		d->n = 0;
 		show(d);
 		return weft_err_set(err, EINVAL, "it is damaged");

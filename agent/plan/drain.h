@@ -3,10 +3,13 @@
  * Drains: traffic leaves this node, or one of its peers, before something is done to it. Pure: reasons and the
  * time in, stages out.
  *
- *	a reason begins     -> (notice)      other nodes learn of it, too: agent/plan/handover.h
+ *	a reason begins     -> (notice)      other nodes learn of it first: agent/plan/handover.h
  *	                    -> LAST_RESORT   everything is announced with GRACEFUL_SHUTDOWN (RFC 8326)
  *	the wait is over    -> WITHDRAWN     VIPs are announced no more; pod blocks are: pods here go on
- *	no reason is left   -> NONE          everything is announced as before
+ *	no reason is left   -> (notice)      as it is: others learn first that it ends, too
+ *	                    -> NONE          everything is announced as before
+ *
+ * Of a peer's drain no other node needs to know: it has no notice.
  *
  * The node as a whole has several reasons at a time, a peer one: the command. A stage is only as old as its first
  * reason: more reasons do not prolong the wait. drain_save() is kept over a restart, so that a drained node whose
@@ -35,7 +38,7 @@ enum drain_reason {
 	DRAIN_STOPPING = 0x20, /* SIGTERM, with drainOnStop; not kept over a restart */
 };
 
-/* Between a reason of the Node object and what follows. What only we know of (the command) needs none. */
+/* Between the node's first reason, or the end of its last, and what routers are told. */
 #define DRAIN_NOTICE_MS 1000
 
 #define DRAIN_NEVER    UINT64_MAX
@@ -69,12 +72,14 @@ uint64_t drain_deadline(const struct drain *d); /* of the next stage; DRAIN_NEVE
 
 struct drain_state {
 	enum bgp_drain stage;
-	unsigned reasons;   /* 0 for a peer */
+	unsigned reasons;   /* 0 while the drain ends; a peer's is DRAIN_COMMAND */
 	uint64_t since, at; /* when the first reason came; when WITHDRAWN is or was due */
 };
 
 struct drain_state drain_state(const struct drain *d);
 const char *drain_stage_name(enum bgp_drain stage); /* "none", "last resort", "withdrawn" */
+bool drain_begins(const struct drain_state *s);     /* in the notice before the first stage */
+bool drain_ends(const struct drain_state *s);       /* in the notice after the last reason */
 const char *drain_reason_text(unsigned one);        /* "weftctl drain", ... */
 const struct bgp_peer_drain *drain_peers(const struct drain *d,
                                          size_t *n); /* by name; until the next change */

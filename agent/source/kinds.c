@@ -166,6 +166,27 @@ static int node_taints(struct weft_decode_ctx *ctx, const struct weft_field *f, 
 	return r;
 }
 
+static bool is_text(const cJSON *object, const char *key, const char *wanted)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+
+	return text && !strcmp(text, wanted);
+}
+
+/* Written by many: what is odd about one that is not ours must not cost the Node. */
+static int node_conditions(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
+{
+	struct weft_node *node = out;
+	const cJSON *c;
+
+	(void)ctx;
+	(void)f;
+	cJSON_ArrayForEach (c, v)
+		if (is_text(c, "type", WEFT_CONDITION_DRAINING))
+			node->draining = is_text(c, "status", "True");
+	return 0;
+}
+
 /* Who does not use them (see podcidrs.h) must not lose a Node for what is odd about them: that is left out.
  */
 static int node_pod_cidrs(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
@@ -197,7 +218,8 @@ static const struct weft_field node_spec_fields[] = {
         {"taints", node_taints, 0, 0, NULL},
         {"podCIDRs", node_pod_cidrs, 0, 0, NULL}};
 WEFT_FIELD_TABLE_LENIENT(node_spec, node_spec_fields);
-static const struct weft_field node_status_fields[] = {{"addresses", node_addresses, 0, 0, NULL}};
+static const struct weft_field node_status_fields[] = {{"addresses", node_addresses, 0, 0, NULL},
+                                                       {"conditions", node_conditions, 0, 0, NULL}};
 WEFT_FIELD_TABLE_LENIENT(node_status, node_status_fields);
 static const struct weft_field node_fields[] = {
         {"spec", weft_field_object, 0, 0, &node_spec},

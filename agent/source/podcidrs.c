@@ -497,11 +497,12 @@ static void tell_people(struct weft_source *s, enum weft_kind kind, const char *
 	inner->ops->tell(inner, kind, key, warning, reason, message);
 }
 
-static void node_network(struct weft_source *s, bool works, const char *reason, const char *message)
+static void node_condition(struct weft_source *s, enum weft_node_condition which, bool holds,
+                           const char *reason, const char *message)
 {
 	struct weft_source *inner = self_of(s)->inner;
 
-	inner->ops->node_network(inner, works, reason, message);
+	inner->ops->node_condition(inner, which, holds, reason, message);
 }
 
 static struct cJSON *describe(struct weft_source *s)
@@ -559,7 +560,7 @@ struct weft_source *weft_podcidrs_new(const struct weft_podcidrs_options *o)
 	                                  .put_status = inner->put_status ? put_status : NULL,
 	                                  .stand = inner->stand ? stand : NULL,
 	                                  .tell = inner->tell ? tell_people : NULL,
-	                                  .node_network = inner->node_network ? node_network : NULL,
+	                                  .node_condition = inner->node_condition ? node_condition : NULL,
 	                                  .describe = describe,
 	                                  .free = source_free};
 	p->source.ops = &p->ops;

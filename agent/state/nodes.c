@@ -93,7 +93,7 @@ static bool drain_changed(const struct weft_object *old, const struct weft_objec
 {
 	const struct weft_meta *o = &old->meta, *n = &new->meta;
 
-	return old->node.cordoned != new->node.cordoned ||
+	return old->node.cordoned != new->node.cordoned || old->node.draining != new->node.draining ||
 	       old->node.autoscaler_taint != new->node.autoscaler_taint ||
 	       differs(weft_label_get(o->labels, o->n_labels, WEFT_LABEL_EXCLUDE),
 	               weft_label_get(n->labels, n->n_labels, WEFT_LABEL_EXCLUDE)) ||

@@ -79,10 +79,11 @@ struct weft_selector {
 bool weft_selector_matches(const struct weft_selector *s, const struct weft_label *labels, size_t n_labels);
 
 struct weft_node {
-	struct weft_addr ip4, ip6;               /* the first InternalIP of each family; AF_UNSPEC if none */
-	uint32_t as_number;                      /* annotation weft.dev/as-number; 0 = none */
-	bool autoscaler_taint;                   /* has the taint ToBeDeletedByClusterAutoscaler */
-	bool cordoned;                           /* spec.unschedulable */
+	struct weft_addr ip4, ip6; /* the first InternalIP of each family; AF_UNSPEC if none */
+	uint32_t as_number;        /* annotation weft.dev/as-number; 0 = none */
+	bool autoscaler_taint;     /* has the taint ToBeDeletedByClusterAutoscaler */
+	bool cordoned;             /* spec.unschedulable */
+	bool draining; /* its weftd says so by WEFT_CONDITION_DRAINING; never a reason for that weftd itself */
 	struct weft_prefix pod_cidr4, pod_cidr6; /* the first of each family; AF_UNSPEC if none */
 };
 
@@ -414,6 +415,8 @@ const char *weft_label_get(const struct weft_label *labels, size_t n, const char
 #define WEFT_LABEL_EXCLUDE "node.kubernetes.io/exclude-from-external-load-balancers"
 /* Annotation of a Node: "true" drains it (docs/operations.md). */
 #define WEFT_ANNOTATION_DRAIN "weft.dev/drain"
+/* Condition in the status of a Node, True while it is drained for whatever reason. */
+#define WEFT_CONDITION_DRAINING "weft.dev/Draining"
 
 /* Annotations of a Service that weft reads. */
 #define WEFT_ANNOTATION_SCHEDULER "weft.dev/scheduler"

@@ -36,6 +36,13 @@ typedef void (*weft_sink_fn)(void *ctx, const struct weft_event *ev);
 /* Outcome of an asynchronous write; err is NULL on success. -EEXIST: somebody else owns it. */
 typedef void (*weft_write_done_fn)(void *ctx, const struct weft_err *err);
 
+/* Conditions of a Node that weftd writes. What it says of its drain is for others: weft/object.h. */
+enum weft_node_condition {
+	WEFT_NODE_NETWORK_UNAVAILABLE,
+	WEFT_NODE_DRAINING, /* WEFT_CONDITION_DRAINING; absent is as good as False */
+	WEFT_NODE_CONDITIONS
+};
+
 struct weft_source;
 struct cJSON;
 
@@ -70,9 +77,10 @@ struct weft_source_ops {
 	 */
 	void (*tell)(struct weft_source *s, enum weft_kind kind, const char *key, bool warning,
 	             const char *reason, const char *message);
-	/* The node's network works, or does not (the Node's condition NetworkUnavailable); may be NULL. Kept
-	 * up: written again when somebody else changed it. */
-	void (*node_network)(struct weft_source *s, bool works, const char *reason, const char *message);
+	/* A condition of our Node holds, or does not; may be NULL. Kept up: written again when somebody else
+	 * changed it. */
+	void (*node_condition)(struct weft_source *s, enum weft_node_condition which, bool holds,
+	                       const char *reason, const char *message);
 	/* {"kind":"directory","path":...,"synced":true,...} for `weftctl status`; a cJSON object owned by the
 	 * caller. */
 	struct cJSON *(*describe)(struct weft_source *s);

@@ -63,7 +63,7 @@ static const struct canned replies[] = {
         {"draining",
          "{\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:14:07Z\",\"reasons\":[\"weftctl drain\",\"cordoned\"],"
          "\"peers\":[{\"name\":\"tor1\",\"stage\":\"withdrawn\",\"since\":\"2026-03-02T09:00:00Z\"}]}"},
-        {"undrain", "{\"stage\":\"none\",\"reasons\":[],\"peers\":[]}"},
+        {"undrain", "{\"stage\":\"ending\",\"since\":\"2026-03-02T09:14:07Z\",\"reasons\":[],\"peers\":[]}"},
         {"trace",
          "{\"src\":\"10.244.1.5\",\"dst\":\"10.96.0.10\",\"protocol\":\"UDP\",\"port\":53,\"hops\":["
          "{\"step\":\"route\",\"text\":\"local: taken by this node\",\"detail\":{\"type\":\"local\"}},"
@@ -88,8 +88,13 @@ static void a_drain_is_followed(void **state)
 	        &o, 0,
 	        "drain       node last resort since 2026-03-02T09:14:07Z, withdrawn in 8s (weftctl drain)\n",
 	        "");
-	o = RUN("-s", f->path, "undrain");
-	assert_outcome(&o, 0, "nothing is drained\n", "");
+	o = RUN("-s", f->path, "undrain"); /* what `draining` says then is what is left */
+	assert_outcome(&o, 0,
+	               "drain       node withdrawn since 2026-03-02T09:14:07Z (weftctl drain, cordoned)\n"
+	               "            peer tor1 withdrawn since 2026-03-02T09:00:00Z\n",
+	               "");
+	o = RUN("-s", f->path, "undrain", "--peer", "tor1"); /* of which no other node needs to know */
+	assert_outcome(&o, 0, "drain       node ending since 2026-03-02T09:14:07Z\n", "");
 	o = RUN("-s", f->path, "drain", "--wait", "-1");
 	assert_outcome(&o, 2, "", NULL);
 	assert_non_null(strstr(o.err, "--wait \"-1\" is not a number of seconds up to 3600"));

@@ -164,12 +164,38 @@ static void mistakes_are_named(void **state)
 	}
 }
 
+/* Conditions are written by many: nothing odd about them costs the Node. */
+static void a_drain_that_weftd_tells_of_is_seen(void **state)
+{
+#define CONDITIONS(list) META("Node", "v1") "status: {conditions: " list "}\n"
+	static const struct {
+		const char *text;
+		bool draining;
+	} cases[] = {
+	        {CONDITIONS("null"), false},
+	        {CONDITIONS("[7, null, {type: 3}, \"weft.dev/Draining\"]"), false},
+	        {CONDITIONS("[{type: Ready, status: \"True\"}, {type: weft.dev/Draining}]"), false},
+	        {CONDITIONS("[{type: weft.dev/Draining, status: \"False\"}]"), false},
+	        {CONDITIONS("[{type: Ready}, {type: weft.dev/Draining, status: \"True\", reason: Drained}]"),
+	         true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(cases); i++) {
+		struct weft_object *o = good(cases[i].text);
+
+		assert_int_equal(o->node.draining, cases[i].draining);
+		weft_object_free(o);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(load_balancer_pools),
 	        cmocka_unit_test(namespaces_statuses_cidrs_and_adverts),
 	        cmocka_unit_test(the_autoscalers_taint_is_seen),
+	        cmocka_unit_test(a_drain_that_weftd_tells_of_is_seen),
 	        cmocka_unit_test(mistakes_are_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

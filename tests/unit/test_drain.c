@@ -15,6 +15,7 @@
 #include "tests/unit/objects.h"
 
 #define T0 UINT64_C(1700000000000)
+#define T1 (T0 + DRAIN_NOTICE_MS)
 
 static int setup(void **state)
 {
@@ -43,16 +44,17 @@ static void test_stages_in_order(void **state)
 
 	assert_int_equal(drain_deadline(d), DRAIN_NEVER);
 	assert_true(drain_node(d, DRAIN_COMMAND, DRAIN_COMMAND, 10000, T0));
-	assert_true(drain_turn(d, T0));
+	assert_true(drain_turn(d, T1));
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_LAST_RESORT);
-	assert_int_equal(drain_deadline(d), T0 + 10000);
-	assert_false(drain_turn(d, T0 + 9999));
-	assert_true(drain_turn(d, T0 + 10000));
+	assert_int_equal(drain_deadline(d), T1 + 10000);
+	assert_false(drain_turn(d, T1 + 9999));
+	assert_true(drain_turn(d, T1 + 10000));
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
 	assert_int_equal(drain_deadline(d), DRAIN_NEVER);
 	assert_true(drain_node(d, DRAIN_COMMAND, 0, 10000, T0 + 20000));
-	assert_true(drain_turn(d, T0 + 20000));
+	assert_true(drain_turn(d, T1 + 20000));
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_NONE);
+	assert_int_equal(drain_deadline(d), DRAIN_NEVER);
 }
 
 static void test_another_reason_neither_prolongs_nor_ends_it(void **state)
@@ -62,7 +64,7 @@ static void test_another_reason_neither_prolongs_nor_ends_it(void **state)
 	drain_node(d, DRAIN_COMMAND, DRAIN_COMMAND, 10000, T0);
 	assert_true(drain_node(d, DRAIN_CORDON | DRAIN_EXCLUDED, DRAIN_CORDON, 60000, T0 + 5000));
 	assert_false(drain_node(d, DRAIN_CORDON | DRAIN_EXCLUDED, DRAIN_CORDON, 60000, T0 + 6000));
-	drain_turn(d, T0 + 10000);
+	drain_turn(d, T1 + 10000);
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
 	assert_true(drain_node(d, DRAIN_COMMAND, 0, 0, T0 + 11000));
 	assert_false(drain_turn(d, T0 + 11000));
@@ -70,18 +72,59 @@ static void test_another_reason_neither_prolongs_nor_ends_it(void **state)
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
 }
 
-/* The other nodes see the Node object as we do: they get a second before the routers hear of it. */
+/* Other nodes get a second before the routers hear of the drain, whatever its reason, and of its end. */
 static void test_others_learn_of_it_first(void **state)
+{
+	static const unsigned reasons[] = {DRAIN_CORDON, DRAIN_COMMAND, DRAIN_STOPPING};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		struct drain *d = drain_new();
+		struct drain_state s;
+
+		drain_node(d, ~0u, reasons[i], 10000, T0);
+		drain_turn(d, T0);
+		s = drain_state(d);
+		assert_int_equal(s.stage, BGP_DRAIN_NONE);
+		assert_true(drain_begins(&s));
+		assert_int_equal(drain_deadline(d), T1);
+		assert_true(drain_turn(d, T1));
+		s = drain_state(d);
+		assert_int_equal(s.stage, BGP_DRAIN_LAST_RESORT);
+		assert_false(drain_begins(&s));
+		assert_int_equal(drain_deadline(d), T1 + 10000);
+		drain_node(d, ~0u, 0, 10000, T0 + 5000);
+		assert_false(drain_turn(d, T0 + 5000));
+		s = drain_state(d);
+		assert_int_equal(s.stage, BGP_DRAIN_LAST_RESORT);
+		assert_true(drain_ends(&s));
+		assert_int_equal(drain_deadline(d), T1 + 5000);
+		assert_true(drain_turn(d, T1 + 5000));
+		s = drain_state(d);
+		assert_int_equal(s.stage, BGP_DRAIN_NONE);
+		assert_false(drain_ends(&s));
+		drain_free(d);
+	}
+}
+
+/* Taken back before anybody but the other nodes knew; begun again before the routers knew that it ended. */
+static void test_a_change_of_mind_within_the_notice(void **state)
 {
 	struct drain *d = *state;
 
-	drain_node(d, ~0u, DRAIN_CORDON, 10000, T0);
+	drain_node(d, DRAIN_COMMAND, DRAIN_COMMAND, 10000, T0);
 	drain_turn(d, T0);
-	assert_int_equal(drain_state(d).stage, BGP_DRAIN_NONE);
-	assert_int_equal(drain_deadline(d), T0 + DRAIN_NOTICE_MS);
-	assert_true(drain_turn(d, T0 + DRAIN_NOTICE_MS));
-	assert_int_equal(drain_state(d).stage, BGP_DRAIN_LAST_RESORT);
-	assert_int_equal(drain_deadline(d), T0 + DRAIN_NOTICE_MS + 10000);
+	drain_node(d, DRAIN_COMMAND, 0, 10000, T0 + 500);
+	assert_false(drain_turn(d, T0 + 500));
+	assert_int_equal(drain_deadline(d), DRAIN_NEVER);
+	drain_node(d, DRAIN_COMMAND, DRAIN_COMMAND, 10000, T0 + 1000);
+	drain_turn(d, T1 + 11000);
+	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
+	drain_node(d, DRAIN_COMMAND, 0, 10000, T0 + 20000);
+	drain_node(d, DRAIN_CORDON, DRAIN_CORDON, 10000, T0 + 20500);
+	assert_false(drain_turn(d, T0 + 30000));
+	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
+	assert_int_equal(drain_state(d).since, T0 + 1000);
 }
 
 static void test_no_wait_is_withdrawn_at_once(void **state)
@@ -99,11 +142,15 @@ static void test_a_clock_that_jumps(void **state)
 	struct drain *d = *state;
 
 	drain_node(d, DRAIN_COMMAND, DRAIN_COMMAND, 10000, T0);
-	drain_turn(d, T0);
+	drain_turn(d, T1);
 	drain_turn(d, T0 - 3600000);
+	assert_int_equal(drain_state(d).stage, BGP_DRAIN_LAST_RESORT);
 	assert_int_equal(drain_deadline(d), T0 - 3600000 + 10000);
 	drain_turn(d, T0 + 3600000);
 	assert_int_equal(drain_state(d).stage, BGP_DRAIN_WITHDRAWN);
+	drain_node(d, DRAIN_COMMAND, 0, 0, T0 + 3600000);
+	drain_turn(d, T0);
+	assert_int_equal(drain_deadline(d), T1);
 }
 
 static void test_peers_by_name(void **state)
@@ -237,11 +284,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-	        T(test_stages_in_order),          T(test_another_reason_neither_prolongs_nor_ends_it),
-	        T(test_others_learn_of_it_first), T(test_no_wait_is_withdrawn_at_once),
-	        T(test_a_clock_that_jumps),       T(test_peers_by_name),
-	        T(test_names_that_are_none),      T(test_a_restart_goes_on),
-	        T(test_stopping_is_not_kept),     T(test_damaged_text_drains_nothing),
+	        T(test_stages_in_order),
+	        T(test_another_reason_neither_prolongs_nor_ends_it),
+	        T(test_others_learn_of_it_first),
+	        T(test_a_change_of_mind_within_the_notice),
+	        T(test_no_wait_is_withdrawn_at_once),
+	        T(test_a_clock_that_jumps),
+	        T(test_peers_by_name),
+	        T(test_names_that_are_none),
+	        T(test_a_restart_goes_on),
+	        T(test_stopping_is_not_kept),
+	        T(test_damaged_text_drains_nothing),
 	        T(test_reasons_of_a_node),
 	};
 

@@ -7,8 +7,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/unit/fake_kube.h"
+#include "weft/log.h"
 
 #define BLOCKS  "/apis/weft.dev/v1alpha1/ipblocks"
 #define BLOCK_0 BLOCKS "/10.0.0.0-26"
@@ -234,7 +237,8 @@ static void the_node_gets_its_condition(void **state)
 	open_synced(f, "nodes");
 	list(f, "/nodes", NODE_WITH("1", ""), NULL);
 	asked(f, "");
-	f->source->ops->node_network(f->source, true, "WeftIsReady", "it works");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
 	c = asked(f, "PATCH " NODE_STATUS);
 	assert_string_equal(c->type, "application/strategic-merge-patch+json");
 	json = cJSON_Parse(c->body);
@@ -250,10 +254,12 @@ static void the_node_gets_its_condition(void **state)
 	cJSON_Delete(json);
 	answer_one(c, KUBE_THROTTLED, "");
 	answer(f, "PATCH " NODE_STATUS, KUBE_OK, "{}");
-	f->source->ops->node_network(f->source, true, "WeftIsReady", "it works");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
 	say(f, "/nodes", false, NODE_WITH("2", UNAVAILABLE("False", "WeftIsReady", "it works")));
 	asked(f, "");
-	f->source->ops->node_network(f->source, false, "WeftIsBroken", "it does not");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, true, "WeftIsBroken",
+	                               "it does not");
 	c = asked(f, "PATCH " NODE_STATUS);
 	assert_non_null(strstr(c->body, "\"True\""));
 }
@@ -264,7 +270,8 @@ static void a_condition_that_is_there_is_not_written(void **state)
 
 	open_synced(f, "nodes");
 	list(f, "/nodes", NODE_WITH("1", UNAVAILABLE("False", "WeftIsReady", "it works")), NULL);
-	f->source->ops->node_network(f->source, true, "WeftIsReady", "it works");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
 	asked(f, "");
 }
 
@@ -275,7 +282,8 @@ static void another_text_keeps_the_time_of_transition(void **state)
 
 	open_synced(f, "nodes");
 	list(f, "/nodes", NODE_WITH("1", UNAVAILABLE("False", "RouteCreated", "")), NULL);
-	f->source->ops->node_network(f->source, true, "WeftIsReady", "it works");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
 	c = asked(f, "PATCH " NODE_STATUS);
 	assert_non_null(strstr(c->body, "\"lastTransitionTime\":\"" THEN "\""));
 }
@@ -287,13 +295,123 @@ static void what_changes_while_it_is_written_is_written_again(void **state)
 
 	open_synced(f, "nodes");
 	list(f, "/nodes", NODE_WITH("1", ""), NULL);
-	f->source->ops->node_network(f->source, true, "WeftIsReady", "it works");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
 	c = asked(f, "PATCH " NODE_STATUS);
-	f->source->ops->node_network(f->source, false, "WeftIsBroken", "it does not");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, true, "WeftIsBroken",
+	                               "it does not");
 	answer_one(c, KUBE_OK, "{}");
 	c = asked(f, "PATCH " NODE_STATUS);
 	assert_non_null(strstr(c->body, "WeftIsBroken"));
 	answer_one(c, KUBE_OK, "{}");
+	asked(f, "");
+}
+
+#define DRAINING(status, reason, message)                                                 \
+	",{\"type\":\"weft.dev/Draining\",\"status\":\"" status "\",\"reason\":\"" reason \
+	"\",\"message\":\"" message "\",\"lastTransitionTime\":\"" THEN "\"}"
+
+static void say_drained(struct fake *f, bool drained)
+{
+	f->source->ops->node_condition(f->source, WEFT_NODE_DRAINING, drained,
+	                               drained ? "Drained" : "NotDrained", drained ? "cordoned" : "");
+}
+
+/* Beside the other condition, each in a request of its own. */
+static void a_drain_is_said_in_the_nodes_status(void **state)
+{
+	struct fake *f = *state;
+	struct kube_call *c;
+
+	open_synced(f, "nodes");
+	list(f, "/nodes", NODE_WITH("1", UNAVAILABLE("False", "WeftIsReady", "it works")), NULL);
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "it works");
+	say_drained(f, false); /* as good as absent */
+	asked(f, "");
+	say_drained(f, true);
+	c = asked(f, "PATCH " NODE_STATUS);
+	assert_non_null(strstr(c->body, "\"type\":\"weft.dev/Draining\",\"status\":\"True\",\"reason\":"
+	                                "\"Drained\",\"message\":\"cordoned\""));
+	assert_null(strstr(c->body, "NetworkUnavailable"));
+	answer_one(c, KUBE_OK, "{}");
+	say_drained(f, false);
+	c = asked(f, "PATCH " NODE_STATUS);
+	assert_non_null(strstr(c->body, "\"type\":\"weft.dev/Draining\",\"status\":\"False\""));
+	answer_one(c, KUBE_OK, "{}");
+	asked(f, "");
+}
+
+static void what_a_former_run_said_of_a_drain_is_taken_back(void **state)
+{
+	struct fake *f = *state;
+	struct kube_call *c;
+
+	open_synced(f, "nodes");
+	list(f, "/nodes", NODE_WITH("1", DRAINING("True", "Drained", "weftd is being stopped")), NULL);
+	say_drained(f, false);
+	c = asked(f, "PATCH " NODE_STATUS);
+	assert_non_null(strstr(c->body, "\"status\":\"False\",\"reason\":\"NotDrained\""));
+}
+
+/* Over before its beginning was written: the end must be written, too. */
+static void a_drain_that_ends_while_it_is_written(void **state)
+{
+	struct fake *f = *state;
+	struct kube_call *c;
+
+	open_synced(f, "nodes");
+	list(f, "/nodes", NODE_WITH("1", ""), NULL);
+	say_drained(f, true);
+	c = asked(f, "PATCH " NODE_STATUS);
+	say_drained(f, false);
+	answer_one(c, KUBE_OK, "{}");
+	c = asked(f, "PATCH " NODE_STATUS);
+	assert_non_null(strstr(c->body, "\"status\":\"False\""));
+}
+
+/* What is logged meanwhile goes to a file. */
+struct warnings {
+	int file, stderr_was;
+};
+
+static void warnings_begin(struct warnings *w)
+{
+	w->file = memfd_create("warnings", MFD_CLOEXEC);
+	w->stderr_was = dup(STDERR_FILENO);
+	assert_true(w->file >= 0 && w->stderr_was >= 0 && dup2(w->file, STDERR_FILENO) >= 0);
+	weft_log_init(WEFT_LOG_WARNING);
+}
+
+/* Exactly one line, with this text. */
+static void warnings_end(struct warnings *w, const char *text)
+{
+	char got[2048] = "";
+
+	weft_log_init(WEFT_LOG_ERROR);
+	assert_true(dup2(w->stderr_was, STDERR_FILENO) >= 0);
+	assert_true(pread(w->file, got, sizeof(got) - 1, 0) > 0);
+	assert_non_null(strstr(got, text));
+	assert_ptr_equal(strchr(got, '\n'), got + strlen(got) - 1);
+	close(w->file);
+	close(w->stderr_was);
+}
+
+/* Forbidden, in conflict, not answered: told once, and tried again. The drain itself asks nobody. */
+static void a_drain_that_is_not_written_is_told_and_tried_again(void **state)
+{
+	static const enum kube_result results[] = {KUBE_FORBIDDEN, KUBE_CONFLICT, KUBE_NO_ANSWER};
+	struct fake *f = *state;
+	struct warnings w;
+
+	open_synced(f, "nodes");
+	list(f, "/nodes", NODE_WITH("1", ""), NULL);
+	warnings_begin(&w);
+	say_drained(f, true);
+	for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++)
+		answer(f, "PATCH " NODE_STATUS, results[i], "");
+	answer(f, "PATCH " NODE_STATUS, KUBE_OK, "{}");
+	warnings_end(&w, "the Node's condition weft.dev/Draining is not written: ");
 	asked(f, "");
 }
 
@@ -309,7 +427,7 @@ static void a_source_that_ends_answers_nobody(void **state)
 	    SERVICE("web", "2", "{\"conditions\":[" COND("weft.dev/Served", "False", "A") "]}"));
 	status = (struct outcome){.times = 0};
 	f->source->ops->put_status(f->source, WEFT_SERVICE, "d/web", NULL, on_outcome, &status);
-	f->source->ops->node_network(f->source, true, "R", "m");
+	f->source->ops->node_condition(f->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "R", "m");
 	asked(f, "POST " BLOCKS "; GET /api/v1/namespaces/d/services/web; PATCH " NODE_STATUS);
 	fake_close(f);
 	assert_int_equal(block.times + status.times, 0);
@@ -331,6 +449,10 @@ int main(void)
 	        FAKE_TEST(a_condition_that_is_there_is_not_written),
 	        FAKE_TEST(another_text_keeps_the_time_of_transition),
 	        FAKE_TEST(what_changes_while_it_is_written_is_written_again),
+	        FAKE_TEST(a_drain_is_said_in_the_nodes_status),
+	        FAKE_TEST(what_a_former_run_said_of_a_drain_is_taken_back),
+	        FAKE_TEST(a_drain_that_ends_while_it_is_written),
+	        FAKE_TEST(a_drain_that_is_not_written_is_told_and_tried_again),
 	        FAKE_TEST(a_source_that_ends_answers_nobody),
 	};
 

@@ -181,6 +181,7 @@ static const char *const distinct[] = {
         CORE("Node", "a", "spec: {unschedulable: true}"),
         NODE("{name: a, annotations: {weft.dev/drain: \"true\"}}", ""),
         CORE("Node", "a", "spec: {taints: [{key: ToBeDeletedByClusterAutoscaler}]}"),
+        CORE("Node", "a", "status: {conditions: [{type: weft.dev/Draining, status: \"True\"}]}"),
         CORE("Namespace", "a", ""),
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: a, labels: {x: y}}\n",
         SERVICE(""),

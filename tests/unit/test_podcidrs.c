@@ -427,7 +427,7 @@ static void operations(void **state)
 	(void)state;
 	assert_int_equal(source->ops->stand(source, "controller", "me", NULL, NULL, NULL), 1);
 	assert_null(source->ops->tell);
-	assert_null(source->ops->node_network);
+	assert_null(source->ops->node_condition);
 	assert_null(source->ops->put_status);
 }
 
