@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from stage import Stage, wait_chosen, wait_routed
+from stage import Stage, wait_chosen, wait_no_handover, wait_routed
 from weftlab import Hammer, LabError, LossProbe, ask, check, equal, snapshot, wait_until
 from weftlab.kube import TOKEN, USER
 
@@ -306,6 +306,28 @@ def test_conditions_of_nodes(lab):
             condition.update(status="True", reason="NoRouteCreated")
     store.api.replace(made)
     wait_until(lambda: store.condition("r1n1").get("status") == "False", 30, "the condition to be put right")
+
+
+def test_all_nodes_learn_of_a_drain_by_command(lab):
+    """By the Node's condition, before routers hear of it; the node itself does not take it for a reason."""
+    store, node, other = lab.datastore, lab.stage.node, lab.stage.far_node
+
+    def drained():
+        return store.condition(node.name, "weft.dev/Draining").get("status") == "True"
+
+    def handed():
+        return "is being drained" in other.ns.run("nft list chain inet weft services_in")
+
+    check(not drained(), "the condition is there before the drain")
+    node.weftctl("drain", "--wait", "2")
+    check(drained() and handed(), f"drained, but the condition is {drained()}, and {other.name} hands over: {handed()}")
+    equal(store.condition(node.name, "weft.dev/Draining")["message"], "weftctl drain", "the condition's message")
+    node.restart_weftd(kill=True)
+    node.wait_answering()
+    equal(node.weft("draining")["reasons"], ["weftctl drain"], "reasons after a restart")
+    equal(node.weftctl("undrain").strip(), "nothing is drained", "answer of undrain")
+    check(not drained(), "the condition outlives the drain")
+    wait_no_handover(lab)
 
 
 def test_nothing_was_forbidden(lab):

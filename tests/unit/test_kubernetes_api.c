@@ -297,7 +297,8 @@ static void the_condition_of_the_node(void **state)
 	change(b, "create", NODE("n1", "10.0.0.1"));
 	expect(a, "+Node/n1\n");
 	assert_null(condition_of(b));
-	a->source->ops->node_condition(a->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady", "weft routes the pods of this node");
+	a->source->ops->node_condition(a->source, WEFT_NODE_NETWORK_UNAVAILABLE, false, "WeftIsReady",
+	                               "weft routes the pods of this node");
 	UNTIL(b, condition_is(b, "False"));
 	agent_stop(a);
 	assert_int_equal(kubernetes_leave(&a->o, 20000, &err), 0);
