@@ -61,7 +61,7 @@ static struct weft_buf *phrase(struct phrases *p)
 	return p->out;
 }
 
-static void conditions(const struct bgp_rule *r, bool import, struct phrases *p)
+static void conditions(const struct bgp_rule *r, struct phrases *p)
 {
 	if (r->n_prefixes)
 		weft_buf_str(phrase(p), "in ");
@@ -69,8 +69,6 @@ static void conditions(const struct bgp_rule *r, bool import, struct phrases *p)
 		weft_buf_str(p->out, i ? " or " : "");
 		bgp_words_range(&r->prefixes[i], p->out);
 	}
-	if (!r->n_prefixes && import)
-		weft_buf_str(phrase(p), "of what is taken anyway");
 	if (r->n_communities)
 		communities(r->communities, r->n_communities, " or ",
 		            (weft_buf_str(phrase(p), "with community "), p->out));
@@ -90,9 +88,9 @@ void bgp_words_rule(const struct bgp_rule *r, bool import, struct weft_buf *out)
 {
 	struct phrases p = {out, " and ", 0};
 
-	if (r->n_prefixes || r->n_communities || r->n_as_path || import) {
+	if (r->n_prefixes || r->n_communities || r->n_as_path) {
 		weft_buf_str(out, "if ");
-		conditions(r, import, &p);
+		conditions(r, &p);
 	} else {
 		weft_buf_str(out, "always");
 	}
@@ -157,10 +155,9 @@ static bool has_any(const struct bgp_heard *r, const struct bgp_rule *rule)
 	return rule->n_communities == 0;
 }
 
-/* `anyway`: it is in what is taken without rules. */
-static bool holds(const struct bgp_rule *rule, const struct bgp_heard *r, bool anyway)
+static bool holds(const struct bgp_rule *rule, const struct bgp_heard *r)
 {
-	if (rule->n_prefixes ? !in_ranges(rule->prefixes, rule->n_prefixes, &r->net) : !anyway)
+	if (rule->n_prefixes && !in_ranges(rule->prefixes, rule->n_prefixes, &r->net))
 		return false;
 	if (!has_any(r, rule) || rule->n_as_path > r->n_as_path)
 		return false;
@@ -168,22 +165,26 @@ static bool holds(const struct bgp_rule *rule, const struct bgp_heard *r, bool a
 }
 
 /* The first rule that decides; n = none does. */
-static size_t deciding(const struct bgp_rule *v, size_t n, const struct bgp_heard *r, bool anyway)
+static size_t deciding(const struct bgp_rule *v, size_t n, const struct bgp_heard *r)
 {
 	size_t i = 0;
 
-	while (i < n && !holds(&v[i], r, anyway))
+	while (i < n && !holds(&v[i], r))
 		i++;
 	return i;
+}
+
+/* What no rule can add to: blocks of the pools, and from a BGPPeer importPrefixes. */
+static bool in_policy(const struct bgp_model *m, bool mesh, const struct weft_prefix *net)
+{
+	return mesh ? in_ranges(m->advertise, m->n_advertise, net) : in_ranges(m->import, m->n_import, net);
 }
 
 bool bgp_judge_import(const struct bgp_model *m, const struct bgp_peer *p, const struct bgp_heard *r,
                       struct weft_buf *why)
 {
-	bool mesh = p->origin != BGP_PEER_OBJECT;
-	bool anyway = mesh ? in_ranges(m->advertise, m->n_advertise, &r->net)
-	                   : in_ranges(m->import, m->n_import, &r->net);
-	size_t i = deciding(p->import, p->n_import, r, anyway);
+	bool mesh = p->origin != BGP_PEER_OBJECT, taken = in_policy(m, mesh, &r->net);
+	size_t i = taken ? deciding(p->import, p->n_import, r) : p->n_import;
 
 	if (i < p->n_import) {
 		weft_buf_printf(why, "import rule %zu: ", i + 1);
@@ -191,12 +192,12 @@ bool bgp_judge_import(const struct bgp_model *m, const struct bgp_peer *p, const
 		return !p->import[i].reject;
 	}
 	if (mesh)
-		weft_buf_str(why, anyway ? "it is a block of a pool" : "it is no block of a pool");
+		weft_buf_str(why, taken ? "it is a block of a pool" : "it is no block of a pool");
 	else
-		weft_buf_str(why, anyway ? "it is a block of a pool or one of BGPConfig's importPrefixes"
-		                         : "it is neither a block of a pool nor one of BGPConfig's "
-		                           "importPrefixes");
-	return anyway;
+		weft_buf_str(why, taken ? "it is a block of a pool or one of BGPConfig's importPrefixes"
+		                        : "it is neither a block of a pool nor one of BGPConfig's "
+		                          "importPrefixes");
+	return taken;
 }
 
 const struct bgp_export *bgp_export_of(const struct bgp_peer *p, uint32_t metric)
@@ -228,7 +229,7 @@ bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, u
 	}
 	r.communities = e->communities;
 	r.n_communities = e->n_communities;
-	i = deciding(p->export, p->n_export, &r, true);
+	i = deciding(p->export, p->n_export, &r);
 	if (i < p->n_export) {
 		weft_buf_printf(why, "export rule %zu: ", i + 1);
 		bgp_words_rule(&p->export[i], false, why);

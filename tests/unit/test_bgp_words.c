@@ -64,7 +64,7 @@ static void rules_in_words(void **state)
 	bgp_words_rule(&none, false, &out);
 	assert_words(&out, "always: reject");
 	bgp_words_rule(&none, true, &out);
-	assert_words(&out, "if of what is taken anyway: reject");
+	assert_words(&out, "always: reject");
 }
 
 static void exports_in_words(void **state)
@@ -88,16 +88,16 @@ static void exports_in_words(void **state)
 	assert_words(&out, "as they are");
 }
 
-/* The first rule that holds decides; one without prefixes is about what is taken anyway; then the policy. */
+/* The policy has the last word: a rule takes away or adorns, never adds. Within it the first rule that holds decides. */
 static void an_import_is_judged_as_the_filter_does(void **state)
 {
-	struct bgp_range policy[] = {range("10.244.0.0/16", 26, 26)},
-	                 nets[] = {range("192.0.2.0/24", 24, 24)};
+	struct bgp_range policy[] = {range("10.244.0.0/16", 26, 26), range("192.0.2.0/24", 24, 24)},
+	                 nets[] = {range("192.0.2.0/24", 24, 24), range("198.51.100.0/24", 24, 24)};
 	struct weft_community bad[] = {standard(65001, 666)};
 	uint32_t as[] = {65001};
-	struct bgp_rule rules[] = {{.prefixes = nets, .n_prefixes = 1, .as_path = as, .n_as_path = 1},
+	struct bgp_rule rules[] = {{.prefixes = nets, .n_prefixes = 2, .as_path = as, .n_as_path = 1},
 	                           {.communities = bad, .n_communities = 1, .reject = true}};
-	struct bgp_model m = {.import = policy, .n_import = 1};
+	struct bgp_model m = {.import = policy, .n_import = 2};
 	struct bgp_peer p = {.import = rules, .n_import = 2};
 	static const struct {
 		const char *net;
@@ -109,15 +109,14 @@ static void an_import_is_judged_as_the_filter_does(void **state)
 	         "it is a block of a pool or one of BGPConfig's importPrefixes"},
 	        {"10.244.1.0/27", 65001, false, false,
 	         "it is neither a block of a pool nor one of BGPConfig's importPrefixes"},
-	        {"10.244.1.0/26", 65001, true, false,
-	         "import rule 2: if of what is taken anyway and with community "
-	         "65001:666: reject"},
+	        {"10.244.1.0/26", 65001, true, false, "import rule 2: if with community 65001:666: reject"},
 	        {"10.244.0.0/24", 65001, false, false,
 	         "it is neither a block of a pool nor one of BGPConfig's importPrefixes"},
 	        {"192.0.2.0/24", 65001, true, true,
-	         "import rule 1: if in 192.0.2.0/24 and its path begins with 65001: "
+	         "import rule 1: if in 192.0.2.0/24 or 198.51.100.0/24 and its path begins with 65001: "
 	         "accept"},
-	        {"192.0.2.0/24", 65002, true, false,
+	        {"192.0.2.0/24", 65002, true, false, "import rule 2: if with community 65001:666: reject"},
+	        {"198.51.100.0/24", 65001, false, false,
 	         "it is neither a block of a pool nor one of BGPConfig's importPrefixes"},
 	};
 
