@@ -212,7 +212,8 @@ bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, u
                       struct weft_buf *why)
 {
 	const struct bgp_export *e = bgp_export_of(p, metric);
-	struct bgp_heard r = {.net = *net};
+	uint32_t path[UINT8_MAX];
+	struct bgp_heard r = {.net = *net, .as_path = path};
 	size_t i;
 
 	if (!p->channels[net->addr.family == AF_INET6].on) {
@@ -227,8 +228,11 @@ bool bgp_judge_export(const struct bgp_peer *p, const struct weft_prefix *net, u
 		weft_buf_str(why, "drained: addresses of Services are withdrawn");
 		return false;
 	}
+	/* Rules see what the class has added. */
 	r.communities = e->communities;
 	r.n_communities = e->n_communities;
+	for (uint8_t n = 0; !p->ibgp && n < e->prepend; n++)
+		path[r.n_as_path++] = p->local_as;
 	i = deciding(p->export, p->n_export, &r);
 	if (i < p->n_export) {
 		weft_buf_printf(why, "export rule %zu: ", i + 1);

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "agent/plan/bgp_words.h"
 #include "tests/unit/bird_lab.h"
 #include "tests/unit/objects.h"
 #include "weft/cleanup.h"
@@ -229,6 +230,177 @@ static void classes_and_imports(void **state)
 	cluster_free(c);
 }
 
+/* --- rules: what BIRD does with them is what `bgp explain` says of them --- */
+
+static const char ruled_router[] =
+        "router id 10.0.0.2;\nprotocol device {}\n"
+        "protocol static world { ipv4;\n"
+        "route 0.0.0.0/0 blackhole;\nroute 10.7.0.0/24 blackhole;\nroute 10.7.0.128/25 blackhole;\n"
+        "route 10.7.0.6/31 blackhole;\nroute 10.7.0.9/32 blackhole;\nroute 198.18.0.0/15 blackhole;\n"
+        "route 10.244.1.0/26 blackhole { bgp_large_community.add((4200000000, 1, 2)); };\n"
+        "route 10.244.2.0/26 blackhole { bgp_path.prepend(4200000001); };\n"
+        "route 10.244.3.0/26 blackhole { bgp_path.prepend(4200000001);\n"
+        "bgp_large_community.add((4200000000, 1, 2)); };\n"
+        "route 10.244.4.0/26 blackhole { bgp_path.prepend(4200000001); bgp_path.prepend(65009); };\n}\n"
+        "protocol bgp node { local 10.0.0.2 as 65000; neighbor 10.0.0.1 as 64600; direct;\n"
+        "connect delay time 1; connect retry time 1; error wait time 1, 1;\n"
+        "ipv4 { import all; export where source = RTS_STATIC; next hop self; }; }\n";
+
+static const struct weft_community tag = {.large = true, .part = {4200000000u, 1, 2}};
+static const struct weft_community gold_tag = {.part = {64600, 7}}; /* that advert() adds */
+
+static struct weft_prefix_range *within(const char *cidr, uint8_t ge, uint8_t le)
+{
+	struct weft_prefix_range *r = calloc(1, sizeof(*r));
+
+	*r = (struct weft_prefix_range){prefix(cidr), ge, le};
+	return r;
+}
+
+static struct weft_community_ref *one_community(const struct weft_community *c)
+{
+	struct weft_community_ref *r = calloc(1, sizeof(*r));
+
+	r->value = *c;
+	return r;
+}
+
+static uint32_t *path_of(uint32_t first, uint32_t second)
+{
+	uint32_t *path = calloc(2, sizeof(*path));
+
+	path[0] = first;
+	path[1] = second;
+	return path;
+}
+
+static void add_import_rules(struct weft_bgppeer *p)
+{
+	struct weft_bgp_rule *r = calloc(4, sizeof(*r));
+
+	r[0] = (struct weft_bgp_rule){
+	        .prefixes = within("10.7.0.0/24", 25, 31), .n_prefixes = 1, .reject = true};
+	r[1] = (struct weft_bgp_rule){.communities = one_community(&tag),
+	                              .n_communities = 1,
+	                              .has_local_pref = true,
+	                              .local_pref = 250,
+	                              .add_communities = one_community(&gold_tag),
+	                              .n_add_communities = 1};
+	r[2] = (struct weft_bgp_rule){.as_path = path_of(65000, 4200000001u), .n_as_path = 2, .reject = true};
+	r[3] = (struct weft_bgp_rule){.prefixes = within("198.18.0.0/15", 15, 15), .n_prefixes = 1};
+	p->import = r;
+	p->n_import = 4;
+}
+
+static void add_export_rules(struct weft_bgppeer *p)
+{
+	struct weft_bgp_rule *r = calloc(4, sizeof(*r));
+
+	r[0] = (struct weft_bgp_rule){.prefixes = within("10.7.0.8/29", 29, 32),
+	                              .n_prefixes = 1,
+	                              .communities = one_community(&gold_tag),
+	                              .n_communities = 1,
+	                              .add_communities = one_community(&tag),
+	                              .n_add_communities = 1,
+	                              .prepend = 1};
+	/* a path is empty but for what the class prepends: never the peer's, twice ours with `gold` */
+	r[1] = (struct weft_bgp_rule){.as_path = path_of(65000, 64600), .n_as_path = 1, .reject = true};
+	r[2] = (struct weft_bgp_rule){.as_path = path_of(64600, 64600), .n_as_path = 2, .reject = true};
+	r[3] = (struct weft_bgp_rule){
+	        .prefixes = within("10.244.0.0/16", 26, 26), .n_prefixes = 1, .reject = true};
+	p->export = r;
+	p->n_export = 4;
+}
+
+static void imports_are_as_judged(const struct bgp_model *m)
+{
+	static const struct {
+		const char *net;
+		uint32_t path[3];
+		size_t n_path;
+		bool tagged, taken;
+	} routes[] = {
+	        {"0.0.0.0/0", {65000}, 1, false, true},
+	        {"10.7.0.0/24", {65000}, 1, false, true},
+	        {"10.7.0.128/25", {65000}, 1, false, false},
+	        {"10.7.0.6/31", {65000}, 1, false, false},
+	        {"10.7.0.9/32", {65000}, 1, false, true},
+	        {"198.18.0.0/15", {65000}, 1, false, false}, /* a rule accepts it, the policy does not */
+	        {"10.244.1.0/26", {65000}, 1, true, true},
+	        {"10.244.2.0/26", {65000, 4200000001u}, 2, false, false},
+	        {"10.244.3.0/26", {65000, 4200000001u}, 2, true, true},
+	        {"10.244.4.0/26", {65000, 65009, 4200000001u}, 3, false, true},
+	};
+
+	lab_wait(lab, 0, "show route 10.244.1.0/26 protocol peer_tor all", "local_pref: 250", true);
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct bgp_heard heard = {.net = prefix(routes[i].net),
+		                          .as_path = routes[i].path,
+		                          .n_as_path = routes[i].n_path,
+		                          .communities = &tag,
+		                          .n_communities = routes[i].tagged};
+		weft_auto(weft_buf_free) struct weft_buf why = {0};
+		char command[96];
+
+		if (bgp_judge_import(m, &m->peers[0], &heard, &why) != routes[i].taken)
+			fail_msg("%s: %s", routes[i].net, weft_buf_text(&why));
+		snprintf(command, sizeof(command), "show route %s%s protocol peer_tor",
+		         routes[i].taken ? "" : "filtered ", routes[i].net);
+		lab_wait(lab, 0, command, routes[i].net, true);
+	}
+	has(lab_birdc(lab, 0, "show route 10.244.1.0/26 protocol peer_tor all"), "(64600,7)");
+	lacks(lab_birdc(lab, 0, "show route 10.244.4.0/26 protocol peer_tor all"), "(64600,7)");
+}
+
+static void exports_are_as_judged(const struct bgp_model *m)
+{
+	static const struct {
+		const char *net;
+		uint32_t metric;
+		bool goes;
+	} routes[] = {
+	        {"10.7.0.1/32", 200, true},
+	        {"10.7.0.2/32", 1000, false},
+	        {"10.7.0.8/32", 1000, true},
+	        {"10.244.0.0/26", 100, false},
+	};
+
+	lab_wait(lab, 1, "show route 10.7.0.8/32 protocol node all", "(4200000000, 1, 2)", true);
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
+		struct weft_prefix net = prefix(routes[i].net);
+		weft_auto(weft_buf_free) struct weft_buf why = {0};
+
+		if (bgp_judge_export(&m->peers[0], &net, routes[i].metric, &why) != routes[i].goes)
+			fail_msg("%s: %s", routes[i].net, weft_buf_text(&why));
+		lab_wait(lab, 1, "show route protocol node", routes[i].net, routes[i].goes);
+	}
+	/* prepended twice by the class and once by the rule */
+	has(lab_birdc(lab, 1, "show route 10.7.0.8/32 protocol node all"), "64600 64600 64600 64600");
+}
+
+static void rules_do_what_is_said_of_them(void **state)
+{
+	struct bgp_params params = {.profile = BGP_FAST, .classes = classes, .n_classes = 3};
+	struct cluster *c = cluster("a");
+	struct weft_object *tor = peer("tor", "10.0.0.2", 65000);
+	struct bgp_model m;
+
+	(void)state;
+	add_import_rules(&tor->bgppeer);
+	add_export_rules(&tor->bgppeer);
+	put(c, advert());
+	put(c, tor);
+	lab_write(lab, 1, ruled_router);
+	lab_birdc(lab, 1, "configure");
+	plan_and_write(0, c, params);
+	lab_birdc(lab, 0, "configure");
+	bgp_plan(c, &params, &m);
+	imports_are_as_judged(&m);
+	exports_are_as_judged(&m);
+	bgp_model_free(&m);
+	cluster_free(c);
+}
+
 /* --- between nodes --- */
 
 static struct cluster *member(const char *self, bool reflectors)
@@ -341,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(classes_and_imports),
+	        cmocka_unit_test(rules_do_what_is_said_of_them),
 	        cmocka_unit_test(a_mesh_and_reflectors_carry_blocks),
 	        cmocka_unit_test(long_lived_restart_is_by_request),
 	};
