@@ -460,6 +460,8 @@ void fib_on_event(struct fib *f, const struct monitor_event *ev)
 	case MONITOR_OVERFLOW:
 		f->need_resync = true;
 		break;
+	case MONITOR_ROUTER: /* of the neighbour table */
+		break;
 	}
 }
 

@@ -133,10 +133,9 @@ static void begin_handles(struct agent *a)
 	uv_timer_init(a->loop, &a->wake);
 	uv_timer_init(a->loop, &a->deadline);
 	uv_timer_init(a->loop, &a->farewell);
-	uv_timer_init(a->loop, &a->look);
 	uv_signal_init(a->loop, &a->sigterm);
 	uv_signal_init(a->loop, &a->sigint);
-	a->wake.data = a->deadline.data = a->farewell.data = a->look.data = a;
+	a->wake.data = a->deadline.data = a->farewell.data = a;
 	a->sigterm.data = a->sigint.data = a;
 	uv_signal_start(&a->sigterm, on_signal, SIGTERM);
 	uv_signal_start(&a->sigint, on_signal, SIGINT);
@@ -271,7 +270,6 @@ void agent_close(struct agent *a)
 	uv_close((uv_handle_t *)&a->wake, NULL);
 	uv_close((uv_handle_t *)&a->deadline, NULL);
 	uv_close((uv_handle_t *)&a->farewell, NULL);
-	uv_close((uv_handle_t *)&a->look, NULL);
 	uv_close((uv_handle_t *)&a->sigterm, NULL);
 	uv_close((uv_handle_t *)&a->sigint, NULL);
 	if (a->lock_fd >= 0)

@@ -11,9 +11,9 @@
  *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
- * one turn of the loop. Four things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
- * the note on disk of how old the state is; while Prometheus scrapes, a look at BIRD's sessions; and
- * where a BGPPeer names no address, a look for routers. Other timers run while something is tried again.
+ * one turn of the loop. Three things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
+ * the note on disk of how old the state is; and while Prometheus scrapes, a look at BIRD's sessions. Other timers
+ * run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H
@@ -92,6 +92,7 @@ struct agent {
 	struct controller *controller; /* NULL without the role */
 	struct bird_apply *bird;
 	struct routers routers; /* for BGPPeers that name no address */
+	bool follows_routers;   /* there are such BGPPeers */
 	struct draining *draining;
 	struct handover *handover;
 	bool hands_over; /* some node is drained: IPVS takes up connections in their middle */
@@ -132,7 +133,7 @@ struct agent {
 	uint64_t services_applied_ms; /* Unix time of the last turn that left nothing waiting */
 
 	uv_poll_t monitor_poll, nft_poll;
-	uv_timer_t wake, deadline, farewell, look;
+	uv_timer_t wake, deadline, farewell;
 	uv_signal_t sigterm, sigint;
 	int lock_fd;
 	bool stopping;
@@ -158,7 +159,7 @@ int agent_kernel_open(struct agent *a, struct weft_err *err);
 void agent_kernel_close(struct agent *a);
 int agent_kernel_resync(struct agent *a, struct weft_err *err);
 void agent_underlay_refresh(struct agent *a);
-/* Look for routers from time to time if there is a BGPPeer that names no address. */
+/* Follow the routers on our links as long as there is a BGPPeer that names no address. */
 void agent_follow_routers(struct agent *a);
 int agent_flush_bird_routes(struct agent *a, size_t *removed, struct weft_err *err);
 

@@ -14,7 +14,6 @@
 
 #include "agent/apply/foreign.h"
 
-#define LOOK_MS         2000
 #define EVENTS_PER_TURN 256 /* datagrams; the loop stays responsive while 10,000 of BIRD's routes pass by */
 
 /* Pods' devices and tunnels are not the underlay: a pod that comes or goes makes nobody look at it again. */
@@ -45,6 +44,16 @@ static void on_event(void *ctx, const struct monitor_event *ev)
 	}
 	fib_on_event(a->fib, ev);
 	tunnel_on_event(a->tunnel, ev);
+	routers_on_event(&a->routers, a->links, ev);
+}
+
+/* Reads nothing if nothing is due. */
+static int look_for_routers(struct agent *a, struct weft_err *err)
+{
+	int r = a->follows_routers ? routers_look(&a->routers, a->nl, a->links, err) : 0;
+
+	a->bgp_dirty |= r > 0;
+	return r < 0 ? r : 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -53,7 +62,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	struct weft_err err = WEFT_ERR_INIT;
 
 	(void)events;
-	if (status < 0 || monitor_read(a->monitor, EVENTS_PER_TURN, on_event, a, &err) < 0) {
+	if (status < 0 || monitor_read(a->monitor, EVENTS_PER_TURN, on_event, a, &err) < 0 ||
+	    look_for_routers(a, &err) < 0) {
 		log_error("following the kernel: %s", status < 0 ? uv_strerror(status) : err.text);
 		a->resync = true;
 	}
@@ -82,6 +92,9 @@ int agent_kernel_resync(struct agent *a, struct weft_err *err)
 		r = nft_resync(a->nft, err);
 	if (r == 0 && a->ipvs_read)
 		r = ipvs_resync(a->ipvs, now, err);
+	routers_resync(&a->routers);
+	if (r == 0)
+		r = look_for_routers(a, err);
 	if (r < 0)
 		return r;
 	tunnel_resync(a->tunnel);
@@ -156,33 +169,25 @@ static bool names_no_address(void *ctx, const struct weft_object *obj)
 	return *found;
 }
 
-static void look_for_routers(struct agent *a)
-{
-	struct weft_err err = WEFT_ERR_INIT;
-	int r = routers_look(&a->routers, a->nl, a->links, &err);
-
-	if (r < 0)
-		log_warning("looking for routers: %s", err.text);
-	if (r > 0) {
-		a->bgp_dirty = true;
-		agent_wake(a);
-	}
-}
-
-static void on_look(uv_timer_t *timer)
-{
-	look_for_routers(timer->data);
-}
-
 void agent_follow_routers(struct agent *a)
 {
+	struct weft_err err = WEFT_ERR_INIT;
 	bool wanted = false;
 
 	cluster_each(a->cluster, WEFT_BGPPEER, names_no_address, &wanted);
-	if (!wanted)
-		uv_timer_stop(&a->look);
-	else if (!uv_is_active((uv_handle_t *)&a->look))
-		uv_timer_start(&a->look, on_look, 0, LOOK_MS);
+	if (wanted == a->follows_routers)
+		return;
+	/* Followed before it is read: nothing can happen unseen in between. */
+	if (monitor_follow_routers(a->monitor, wanted, &err) == 0) {
+		a->follows_routers = wanted;
+		memset(&a->routers, 0, sizeof(a->routers));
+		routers_resync(&a->routers);
+		look_for_routers(a, &err);
+	}
+	if (err.code) {
+		log_error("looking for routers: %s", err.text);
+		a->resync = true; /* plans BGP again, too */
+	}
 }
 
 static void wanted_add(void *ctx, const struct weft_route *r)

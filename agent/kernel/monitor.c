@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "agent/kernel/neigh_msg.h"
 #include "weft/marks.h"
 
 /* BIRD can write 10,000 routes while we are busy; a notification takes about 600 bytes of buffer. */
@@ -70,6 +71,14 @@ int monitor_fd(const struct monitor *m)
 	return nl_socket_get_fd(m->sock);
 }
 
+int monitor_follow_routers(struct monitor *m, bool follow, struct weft_err *err)
+{
+	int rc = follow ? nl_socket_add_membership(m->sock, RTNLGRP_NEIGH)
+	                : nl_socket_drop_membership(m->sock, RTNLGRP_NEIGH);
+
+	return rc ? weft_err_set(err, EIO, "following neighbours: %s", nl_geterror(rc)) : 0;
+}
+
 static bool our_table(uint32_t table)
 {
 	return table == RT_TABLE_MAIN || table == RT_TABLE_LOCAL || table == WEFT_TABLE_ADVERT;
@@ -105,6 +114,11 @@ static int decode(const struct nlmsghdr *nlh, struct monitor_event *ev)
 	case RTM_DELADDR:
 		ev->type = nlh->nlmsg_type == RTM_NEWADDR ? MONITOR_ADDR_NEW : MONITOR_ADDR_DEL;
 		return addr_msg_parse(nlh, &ev->addr);
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		ev->type = MONITOR_ROUTER;
+		ev->router = neigh_msg_router(nlh);
+		return ev->router ? 0 : -ENOENT;
 	default:
 		return -ENOENT;
 	}

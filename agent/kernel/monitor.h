@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What happens in the kernel's tables, as it happens: devices, addresses and routes of both families.
+ * What happens in the kernel's tables, as it happens: devices, addresses and routes of both families; routers in the
+ * neighbour table, for who asks.
  *
  * One multicast socket, so that events arrive in the kernel's order. The owner polls monitor_fd() and calls
  * monitor_read() when it is readable. After MONITOR_OVERFLOW events are missing: resync everything.
@@ -26,6 +27,7 @@ enum monitor_type {
 	MONITOR_LINK_DEL,
 	MONITOR_ADDR_NEW,
 	MONITOR_ADDR_DEL,
+	MONITOR_ROUTER, /* on a device an IPv6 neighbour that is a router came, changed or went */
 	MONITOR_OVERFLOW,
 };
 
@@ -37,6 +39,7 @@ struct monitor_event {
 		struct route_info route;
 		struct link_info link;
 		struct addr_info addr;
+		uint32_t router; /* index of the device */
 	};
 };
 
@@ -48,6 +51,10 @@ struct monitor;
 struct monitor *monitor_open(struct weft_err *err);
 void monitor_close(struct monitor *m);
 int monitor_fd(const struct monitor *m);
+
+/* From now on MONITOR_ROUTER is delivered, too, or no more. The kernel tells every change of every neighbour, pods
+ * included, so nobody gets it unasked. */
+int monitor_follow_routers(struct monitor *m, bool follow, struct weft_err *err);
 
 /*
  * Deliver what is waiting, `max` datagrams at most (0: until nothing is left). Routes in other tables than

@@ -33,6 +33,16 @@ int neigh_msg_dump(struct nl_msg *msg, uint8_t family)
 	return 0;
 }
 
+uint32_t neigh_msg_router(const struct nlmsghdr *nlh)
+{
+	const struct ndmsg *ndm = nlmsg_data(nlh);
+
+	if (nlmsg_datalen(nlh) < (int)sizeof(*ndm) || ndm->ndm_family != AF_INET6 ||
+	    !(ndm->ndm_flags & NTF_ROUTER))
+		return 0;
+	return (uint32_t)ndm->ndm_ifindex;
+}
+
 int neigh_msg_parse(const struct nlmsghdr *nlh, struct neigh_info *out)
 {
 	struct nlattr *tb[NDA_MAX + 1];

@@ -24,6 +24,10 @@ struct neigh_info {
 	bool failed; /* it does not answer, or was not asked yet */
 };
 
+/* Cheap look at the fixed header of RTM_NEWNEIGH and RTM_DELNEIGH: the index of the device on which a router of
+ * IPv6 came, changed or went; 0 = it is about no router. */
+uint32_t neigh_msg_router(const struct nlmsghdr *nlh);
+
 /* 0; -EINVAL: malformed; -ENOENT: no neighbour of IPv4 or IPv6. */
 int neigh_msg_parse(const struct nlmsghdr *nlh, struct neigh_info *out);
 

@@ -162,3 +162,73 @@ int route_msg_parse(const struct nlmsghdr *nlh, struct route_info *out)
 	out->route.onlink = rtm->rtm_flags & RTNH_F_ONLINK;
 	return parse_attributes(tb, rtm, out);
 }
+
+/* RTA_GATEWAY is of the route's family, RTA_VIA says its own (net/ipv4/fib_semantics.c). */
+static int get_gateway(const struct nlattr *gateway, const struct nlattr *via, uint8_t family,
+                       struct weft_addr *out)
+{
+	struct rtvia head;
+	size_t size;
+
+	if (!via)
+		return get_addr(gateway, family, out);
+	if ((size_t)nla_len(via) < sizeof(head))
+		return -EINVAL;
+	memcpy(&head, nla_data(via), sizeof(head));
+	size = (size_t)nla_len(via) - sizeof(head);
+	if ((head.rtvia_family != AF_INET && head.rtvia_family != AF_INET6) ||
+	    size < weft_addr_size((uint8_t)head.rtvia_family))
+		return -EINVAL;
+	*out = weft_addr_from_bytes((uint8_t)head.rtvia_family,
+	                            (const unsigned char *)nla_data(via) + sizeof(head));
+	return 0;
+}
+
+static int each_of_several(const struct nlattr *several, uint8_t family, route_hop_fn fn, void *ctx)
+{
+	const char *at = nla_data(several);
+	size_t left = (size_t)nla_len(several);
+
+	while (left >= sizeof(struct rtnexthop)) {
+		struct nlattr *tb[RTA_MAX + 1];
+		struct rtnexthop nh;
+		struct route_hop hop = {0};
+		size_t step;
+
+		memcpy(&nh, at, sizeof(nh));
+		if (nh.rtnh_len < sizeof(nh) || nh.rtnh_len > left ||
+		    nla_parse(tb, RTA_MAX, (struct nlattr *)(void *)(at + sizeof(nh)),
+		              nh.rtnh_len - (int)sizeof(nh), NULL) < 0 ||
+		    get_gateway(tb[RTA_GATEWAY], tb[RTA_VIA], family, &hop.gateway))
+			return -EINVAL;
+		hop.oif = (uint32_t)nh.rtnh_ifindex;
+		fn(ctx, &hop);
+		step = RTNH_ALIGN((size_t)nh.rtnh_len);
+		if (step >= left)
+			break;
+		at += step;
+		left -= step;
+	}
+	return 0;
+}
+
+int route_msg_hops(const struct nlmsghdr *nlh, route_hop_fn fn, void *ctx)
+{
+	static const struct nla_policy policy[RTA_MAX + 1] = {[RTA_OIF] = {.type = NLA_U32}};
+	struct nlattr *tb[RTA_MAX + 1];
+	const struct rtmsg *rtm = nlmsg_data(nlh);
+	struct route_hop hop = {0};
+
+	if (nlmsg_datalen(nlh) < (int)sizeof(*rtm) ||
+	    (rtm->rtm_family != AF_INET && rtm->rtm_family != AF_INET6) ||
+	    nlmsg_parse((struct nlmsghdr *)nlh, sizeof(*rtm), tb, RTA_MAX, (struct nla_policy *)policy) < 0)
+		return -EINVAL;
+	if (tb[RTA_MULTIPATH])
+		return each_of_several(tb[RTA_MULTIPATH], rtm->rtm_family, fn, ctx);
+	if (get_gateway(tb[RTA_GATEWAY], tb[RTA_VIA], rtm->rtm_family, &hop.gateway))
+		return -EINVAL;
+	if (tb[RTA_OIF])
+		hop.oif = nla_get_u32(tb[RTA_OIF]);
+	fn(ctx, &hop);
+	return 0;
+}

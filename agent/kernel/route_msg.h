@@ -39,6 +39,20 @@ static inline uint8_t route_msg_protocol(const struct nlmsghdr *nlh)
 	               : ((const struct rtmsg *)nlmsg_data(nlh))->rtm_protocol;
 }
 
+/* One way that a route has: of several with RTA_MULTIPATH, or its only one. */
+struct route_hop {
+	uint32_t oif;             /* 0 = none */
+	struct weft_addr gateway; /* AF_UNSPEC: on-link. May be of the other family (RTA_VIA, RFC 8950) */
+};
+
+typedef void (*route_hop_fn)(void *ctx, const struct route_hop *hop);
+
+/*
+ * Calls fn for each next hop, in the kernel's order. Of a nexthop object the kernel tells the hops, too, as long as
+ * net.ipv4.nexthop_compat_mode is on, which is its default. 0, or -EINVAL: malformed, fn may have had some.
+ */
+int route_msg_hops(const struct nlmsghdr *nlh, route_hop_fn fn, void *ctx);
+
 /* 0; -EINVAL: malformed; -ENOENT: not a route of the FIB (cache clone, other family). */
 int route_msg_parse(const struct nlmsghdr *nlh, struct route_info *out);
 

@@ -25,6 +25,7 @@ def test_tunnel_devices():
 
 def test_routes():
     run("test_fib_kernel")
+    run("test_routers_kernel")
 
 
 def test_nftables():

@@ -300,6 +300,29 @@ static void route_refuses_mixed_families(void **state)
 	assert_int_equal(route_msg_put(msg, RTM_NEWROUTE, 0, &r, 3), -EINVAL);
 }
 
+static void count_hop(void *ctx, const struct route_hop *hop)
+{
+	(void)hop;
+	++*(int *)ctx;
+}
+
+/* What route_msg_put() never writes: two next hops, one of them by RTA_VIA. */
+static void put_hops(struct nl_msg *msg)
+{
+	static const uint8_t via[] = {AF_INET6, 0, 0xfe, 0x80, [17] = 1};
+	static const uint8_t gateway[] = {10, 1, 1, 2};
+	struct rtnexthop nh = {.rtnh_ifindex = 3};
+	struct nlattr *several = nla_nest_start(msg, RTA_MULTIPATH);
+
+	nh.rtnh_len = (unsigned short)(sizeof(nh) + NLA_ALIGN(NLA_HDRLEN + sizeof(gateway)));
+	nlmsg_append(msg, &nh, sizeof(nh), NLMSG_ALIGNTO);
+	nla_put(msg, RTA_GATEWAY, sizeof(gateway), gateway);
+	nh.rtnh_len = (unsigned short)(sizeof(nh) + NLA_ALIGN(NLA_HDRLEN + sizeof(via)));
+	nlmsg_append(msg, &nh, sizeof(nh), NLMSG_ALIGNTO);
+	nla_put(msg, RTA_VIA, sizeof(via), via);
+	nla_nest_end(msg, several);
+}
+
 /* Every prefix of a valid message, and every single corrupted byte: an error or a value, never a read
  * outside. */
 static void decoders_survive_damage(void **state)
@@ -308,11 +331,15 @@ static void decoders_survive_damage(void **state)
 	struct weft_route r = route("10.244.1.0/26", "10.1.1.2", "", 16);
 	struct nlmsghdr *h;
 	uint32_t full;
+	int hops = 0;
 
 	(void)state;
 	r.window = 7;
 	assert_int_equal(route_msg_put(msg, RTM_NEWROUTE, 0, &r, 3), 0);
+	put_hops(msg);
 	h = nlmsg_hdr(msg);
+	assert_int_equal(route_msg_hops(h, count_hop, &hops), 0);
+	assert_int_equal(hops, 2);
 	full = h->nlmsg_len;
 	for (uint32_t len = NLMSG_HDRLEN; len <= full; len++) {
 		for (uint32_t at = NLMSG_HDRLEN; at < len; at++) {
@@ -327,6 +354,8 @@ static void decoders_survive_damage(void **state)
 			route_msg_parse((void *)copy, &route_got);
 			link_msg_parse((void *)copy, &link_got);
 			addr_msg_parse((void *)copy, &addr_got);
+			route_msg_hops((void *)copy, count_hop, &hops);
+			neigh_msg_router((void *)copy);
 			free(copy);
 		}
 	}
