@@ -448,6 +448,11 @@ void bird_apply_ask(struct bird_apply *b, const char *command, bird_reply_fn fn,
 	bird_ctl_command(b->ctl, command, fn, ctx);
 }
 
+const struct bird_version *bird_apply_version(const struct bird_apply *b)
+{
+	return bird_ctl_version(b->ctl);
+}
+
 void bird_apply_status(const struct bird_apply *b, struct bird_apply_status *out)
 {
 	const struct bird_version *v = bird_ctl_version(b->ctl);

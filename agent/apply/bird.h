@@ -64,6 +64,9 @@ void bird_apply_protocols(struct bird_apply *b, bird_protocols_fn fn, void *ctx)
 /* Ask BIRD anything: one line without the newline. fn as bird_ctl_command() says; -ECANCELED at the end. */
 void bird_apply_ask(struct bird_apply *b, const char *command, bird_reply_fn fn, void *ctx);
 
+/* Of the BIRD that is there; NULL = none is. */
+const struct bird_version *bird_apply_version(const struct bird_apply *b);
+
 enum bird_config_state {
 	BIRD_CONFIG_NONE,
 	BIRD_CONFIG_PENDING,

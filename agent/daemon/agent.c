@@ -69,7 +69,10 @@ static void on_bird_again(void *ctx)
 /* Announcements may wait for its filters. */
 static void on_bird_config(void *ctx)
 {
-	agent_wake(ctx);
+	struct agent *a = ctx;
+
+	hold_watch_look(a->hold_watch);
+	agent_wake(a);
 }
 
 static int on_bird_stale(void *ctx)
@@ -193,7 +196,12 @@ static int open_bird(struct agent *a, struct weft_err *err)
 	        .ctx = a,
 	};
 
-	return bird_apply_new(&o, &a->bird, err);
+	int r = bird_apply_new(&o, &a->bird, err);
+
+	if (r < 0)
+		return r;
+	a->hold_watch = hold_watch_new(a->loop, a->bird);
+	return a->hold_watch ? 0 : weft_err_errno(err, ENOMEM, "BIRD's hold timers");
 }
 
 static int open_server(struct agent *a, struct weft_err *err)
@@ -255,6 +263,7 @@ void agent_close(struct agent *a)
 	pods_free(a->pods);
 	holdings_free(a->holdings);
 	bird_apply_free(a->bird);
+	hold_watch_free(a->hold_watch);
 	metrics_bird_free(a->metrics_bird);
 	draining_free(a->draining);
 	handover_free(a->handover);

@@ -11,9 +11,9 @@
  *	weftctl, weft-cni --socket--> views.c, status.c, views_services.c, trace.c
  *
  * Nothing is planned before the source has delivered everything once. A wake coalesces whatever happened in
- * one turn of the loop. Three things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
- * the note on disk of how old the state is; and while Prometheus scrapes, a look at BIRD's sessions. Other timers
- * run while something is tried again.
+ * one turn of the loop. Four things are periodic: the audit of IPVS, which tells of no change; with Kubernetes
+ * the note on disk of how old the state is; while Prometheus scrapes, a look at BIRD's sessions; and where a
+ * BIRD before 2.14 has peers without BFD, one at their hold timers. Other timers run while something is tried again.
  */
 #ifndef AGENT_DAEMON_AGENT_H
 #define AGENT_DAEMON_AGENT_H
@@ -35,6 +35,7 @@
 #include "agent/daemon/counters.h"
 #include "agent/daemon/draining.h"
 #include "agent/daemon/announce.h"
+#include "agent/daemon/hold_watch.h"
 #include "agent/daemon/holdings.h"
 #include "agent/daemon/metrics.h"
 #include "agent/daemon/metrics_bird.h"
@@ -102,6 +103,7 @@ struct agent {
 	struct serve_server *server;
 	struct agent_counters counters;
 	struct metrics_bird *metrics_bird;
+	struct hold_watch *hold_watch;
 	struct metrics *metrics;
 
 	/* What planning sees of this node; env.links points to underlay. */
@@ -151,6 +153,11 @@ void agent_wake(struct agent *a);
 /* reconcile.c */
 void agent_reconcile(struct agent *a);
 void agent_want_table(struct agent *a); /* the nftables table's shape may be another */
+
+/* bgp.c */
+void agent_plan_bgp(struct agent *a);
+void agent_follow_bird(struct agent *a);    /* announce what its configuration has come to know */
+void agent_follow_classes(struct agent *a); /* sets of BGPAdvertisements came or went: plan anew */
 /* What BIRD is to do now. Free with bgp_model_free(). */
 void agent_bgp_model(struct agent *a, struct bgp_model *out);
 
