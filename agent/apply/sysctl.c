@@ -292,6 +292,17 @@ int sysctl_apply(struct sysctl *s, struct weft_err *err)
 	return first;
 }
 
+void sysctl_each(const struct sysctl *s,
+                 void (*fn)(void *ctx, const char *path, const char *value, const char *now), void *ctx)
+{
+	for (const struct setting *e = s->settings; e; e = e->hh.next) {
+		char now[SYSCTL_VALUE_MAX];
+		int rc = read_setting(s->root, e->path, now, NULL);
+
+		fn(ctx, e->path, e->value, rc ? NULL : now);
+	}
+}
+
 int sysctl_cleanup(const char *record, const char *root, struct weft_err *err)
 {
 	weft_auto(free_json) cJSON *former = NULL;

@@ -41,6 +41,10 @@ void sysctl_resync(struct sysctl *s);
 /* A device appeared: its settings under net/ipv4/conf/DEV and net/ipv6/conf/DEV are dirty. */
 void sysctl_on_device(struct sysctl *s, const char *dev);
 
+/* What is wanted, and what is there now, in no order. now: NULL = there is no such setting. */
+void sysctl_each(const struct sysctl *s,
+                 void (*fn)(void *ctx, const char *path, const char *value, const char *now), void *ctx);
+
 /* `weftd cleanup`: write the former values back (those whose path is gone are dropped), then remove the
  * record. */
 int sysctl_cleanup(const char *record, const char *root, struct weft_err *err);

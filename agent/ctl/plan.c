@@ -31,6 +31,13 @@ static const struct ctl_column session_columns[] = {
         {.header = "BECAUSE OF", .path = "field", .optional = true},
 };
 
+static const struct ctl_column class_columns[] = {
+        {.header = "CHANGE", .path = "change", .state = true},
+        {.header = "METRIC", .path = "metric", .right = true},
+        {.header = "TYPE", .path = "type"},
+        {.header = "BGPADVERTISEMENTS", .path = "advertisements"},
+};
+
 /* --- the copy --- */
 
 static int write_file(int dir, const char *name, const char *text, size_t len, struct weft_err *err)
@@ -230,6 +237,18 @@ static void kernel_lines(const cJSON *result, const char *which, char mark, cons
 		weft_buf_printf(out, "  ... and %.0f more\n", total - cJSON_GetArraySize(lines));
 }
 
+/* Classes of announcement: only where some come or go. */
+static void class_lines(const cJSON *classes, const struct ctl_style *style, struct weft_buf *out)
+{
+	int n = classes ? cJSON_GetArraySize(classes) : 0;
+
+	if (!n)
+		return;
+	ctl_label("classes", out);
+	weft_buf_printf(out, "%d change\n", n);
+	ctl_table_indented(classes, class_columns, WEFT_ARRAY_LEN(class_columns), 2, style, out);
+}
+
 static void list_lines(const char *label, const cJSON *list, struct weft_buf *out)
 {
 	const cJSON *item;
@@ -264,6 +283,7 @@ void ctl_plan(const cJSON *result, const struct ctl_style *style, struct weft_bu
 	weft_buf_str(out, " stay untouched\n");
 	if (cJSON_GetArraySize(sessions) > 0)
 		ctl_table_indented(sessions, session_columns, WEFT_ARRAY_LEN(session_columns), 2, style, out);
+	class_lines(ctl_get(result, "classes"), style, out);
 	if (ctl_get(result, "config") && cJSON_GetArraySize(ctl_get(result, "config")) > 0)
 		diff_lines("weft.yaml", ctl_get(result, "config"), style, out);
 	diff_lines("bird.conf", ctl_get(result, "bird"), style, out);

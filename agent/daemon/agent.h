@@ -175,6 +175,7 @@ void agent_handover_node(struct agent *a, const char *name); /* a Node changed, 
 void agent_handover_config(struct agent *a);                 /* BGPConfig or the pools changed */
 void agent_handover_tell(struct agent *a);                   /* after draining_turn() */
 void agent_handover_plan(struct agent *a);
+bool agent_handover_ahead(struct agent *a); /* would connections be handed over, as the Nodes are now? */
 
 /* sysctls.c */
 void agent_want_sysctls(struct agent *a);

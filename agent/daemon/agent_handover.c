@@ -75,6 +75,20 @@ void agent_handover_tell(struct agent *a)
 	                    reasons ? weft_buf_text(&why) : "announced as ever");
 }
 
+static bool hands_over(const struct handover_targets *t)
+{
+	return weft_addr_is_set(&t->first) || weft_addr_is_set(&t->next);
+}
+
+bool agent_handover_ahead(struct agent *a)
+{
+	struct handover_targets t;
+
+	cluster_each(a->cluster, WEFT_NODE, note_each, a);
+	t = handover_targets(a->handover, a->cfg.node_name);
+	return hands_over(&t);
+}
+
 void agent_handover_plan(struct agent *a)
 {
 	struct handover_targets t;
@@ -84,7 +98,7 @@ void agent_handover_plan(struct agent *a)
 	t.last = t.last && draining_settling(a->draining);
 	if (!serving_handover(a->serving, &t))
 		return;
-	a->hands_over = weft_addr_is_set(&t.first) || weft_addr_is_set(&t.next);
+	a->hands_over = hands_over(&t);
 	agent_want_sysctls(a);
 	agent_want_table(a);
 }

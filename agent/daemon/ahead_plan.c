@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What is wanted, as sorted lines: routes of blocks, tunnels, and for each Service its addresses, IPVS services and
- * elements of nftables' sets, all by the functions that plan them in earnest. Not looked at: routes of pods and
- * sysctls, which no manifest changes; and what waits for the dataplane is taken as done.
+ * elements of nftables' sets, all by the functions that plan them in earnest; kernel settings that would be written.
+ * Not looked at: routes of pods, which no manifest changes; and what waits for the dataplane is taken as done.
  */
 #include "agent/daemon/ahead.h"
 
@@ -21,21 +21,16 @@
 
 #define SHOWN_MAX 2000 /* lines of the kernel's difference */
 
-struct lines {
-	char **list;
-	size_t n, cap;
-};
-
 /* One of the two states. */
 struct picture {
-	struct lines lines;
+	struct ahead_lines lines;
+	struct ahead_announced *announced;
 	struct bgp_model model; /* its names and passwords are copies: the objects they belong to may go */
 	struct weft_buf bird;
 	struct weft_buf config;
 };
 
-static void add(struct lines *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct lines *l, const char *fmt, ...)
+void ahead_line(struct ahead_lines *l, const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
@@ -57,42 +52,41 @@ static void add(struct lines *l, const char *fmt, ...)
 
 struct walk {
 	struct agent *a;
-	struct lines *lines;
+	struct ahead_lines *lines;
+	struct ahead_announced *announced;
 };
 
 static bool block_lines(void *ctx, const struct cluster_block *b)
 {
-	char text[WEFT_ROUTE_STR], cidr[WEFT_PREFIX_STR];
+	char text[WEFT_ROUTE_STR];
 	struct walk *w = ctx;
 	struct routes_plan plan;
 
 	routes_plan_block(w->a->cluster, &w->a->env, &b->cidr, &plan);
 	for (size_t i = 0; i < plan.n; i++) {
 		if (plan.routes[i].key.table == WEFT_TABLE_ADVERT)
-			add(w->lines, "announcement %s: block of pods", weft_prefix_str(&b->cidr, cidr));
+			ahead_announce_block(w->announced, w->a, &b->cidr);
 		else
-			add(w->lines, "route %s", weft_route_str(&plan.routes[i], text));
+			ahead_line(w->lines, "route %s", weft_route_str(&plan.routes[i], text));
 	}
 	return false;
 }
 
-static void vip_lines(struct lines *l, const struct services_view *v, const struct svc_plan *p)
+static void vip_lines(const struct walk *w, const struct services_view *v, const struct svc_plan *p)
 {
-	static const char *const kinds[] = {"ClusterIP", "external IP", "LoadBalancer IP"};
 	char text[WEFT_ADDR_STR];
 
 	for (size_t i = 0; i < p->n_vips; i++) {
 		const struct svc_vip *vip = &p->vips[i];
 
-		weft_addr_str(&vip->addr, text);
 		if (vip->route)
-			add(l, "route local %s dev lo table local: %s", text, v->key);
-		if (vip->advertise)
-			add(l, "announcement %s: %s of %s", text, kinds[vip->kind], v->key);
+			ahead_line(w->lines, "route local %s dev lo table local: %s",
+			           weft_addr_str(&vip->addr, text), v->key);
+		ahead_announce_vip(w->announced, w->a, v, vip);
 	}
 }
 
-static void virtual_lines(struct lines *l, const struct svc_plan *p)
+static void virtual_lines(struct ahead_lines *l, const struct svc_plan *p)
 {
 	char key[SVC_KEY_STR], addr[WEFT_ADDR_STR];
 
@@ -100,16 +94,16 @@ static void virtual_lines(struct lines *l, const struct svc_plan *p)
 		const struct svc_virtual *v = &p->virtuals[i];
 
 		svc_virtual_str(&v->key, key);
-		add(l, "ipvs %s scheduler %s persistence %u", key, v->scheduler, v->persistence_s);
+		ahead_line(l, "ipvs %s scheduler %s persistence %u", key, v->scheduler, v->persistence_s);
 		for (size_t k = v->first; k < v->first + v->n; k++)
 			if (!p->dests[k].keep_only)
-				add(l, "ipvs %s -> %s port %u weight %u", key,
-				    weft_addr_str(&p->dests[k].addr, addr), p->dests[k].port,
-				    p->dests[k].weight);
+				ahead_line(l, "ipvs %s -> %s port %u weight %u", key,
+				           weft_addr_str(&p->dests[k].addr, addr), p->dests[k].port,
+				           p->dests[k].weight);
 	}
 }
 
-static void element_lines(struct lines *l, const struct svc_plan *p)
+static void element_lines(struct ahead_lines *l, const struct svc_plan *p)
 {
 	static const char *const sets[] = {"vip",    "masq",   "etpl",   "drop",
 	                                   "refuse", "ranged", "source", "hairpin"};
@@ -119,9 +113,9 @@ static void element_lines(struct lines *l, const struct svc_plan *p)
 		const struct svc_element *e = &p->elements[i];
 		bool from = e->source.addr.family;
 
-		add(l, "nft set %s%d: %s protocol %u port %u%s%s", sets[e->set],
-		    e->addr.family == AF_INET6 ? 6 : 4, weft_addr_str(&e->addr, addr), e->proto, e->port,
-		    from ? " from " : "", from ? weft_prefix_str(&e->source, source) : "");
+		ahead_line(l, "nft set %s%d: %s protocol %u port %u%s%s", sets[e->set],
+		           e->addr.family == AF_INET6 ? 6 : 4, weft_addr_str(&e->addr, addr), e->proto,
+		           e->port, from ? " from " : "", from ? weft_prefix_str(&e->source, source) : "");
 	}
 }
 
@@ -132,14 +126,14 @@ static bool service_lines(void *ctx, const struct services_view *v)
 
 	if (!serving_preview(w->a->serving, v->key, &plan))
 		return false;
-	vip_lines(w->lines, v, &plan);
+	vip_lines(w, v, &plan);
 	virtual_lines(w->lines, &plan);
 	element_lines(w->lines, &plan);
 	svc_plan_free(&plan);
 	return false;
 }
 
-static void tunnel_lines(struct agent *a, struct lines *l)
+static void tunnel_lines(struct agent *a, struct ahead_lines *l)
 {
 	struct tunnels_plan *t = &a->tunnels_plan;
 	char local[WEFT_ADDR_STR];
@@ -149,14 +143,42 @@ static void tunnel_lines(struct agent *a, struct lines *l)
 	a->env.sit_ready = t->sit && weft_addr_is_set(&t->local);
 	weft_addr_str(&t->local, local);
 	if (a->env.ipip_ready)
-		add(l, "device %s local %s mtu %u", WEFT_DEV_IPIP, local, t->mtu);
+		ahead_line(l, "device %s local %s mtu %u", WEFT_DEV_IPIP, local, t->mtu);
 	if (a->env.sit_ready)
-		add(l, "device %s local %s mtu %u", WEFT_DEV_SIT, local, t->mtu);
+		ahead_line(l, "device %s local %s mtu %u", WEFT_DEV_SIT, local, t->mtu);
 }
 
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* --- kernel settings --- */
+
+struct settings {
+	struct ahead_lines had;             /* PATH=VALUE that is wanted already */
+	struct ahead_lines *before, *after; /* of those that would be written */
+};
+
+static void note_setting(void *ctx, const char *path, const char *value, const char *now)
+{
+	(void)now;
+	ahead_line(ctx, "%s=%s", path, value);
+}
+
+static void setting_lines(void *ctx, const char *path, const char *value, const char *now)
+{
+	weft_auto(weft_buf_free) struct weft_buf text = {0};
+	struct settings *s = ctx;
+
+	weft_buf_printf(&text, "%s=%s", path, value);
+	for (size_t i = 0; i < s->had.n; i++)
+		if (!strcmp(s->had.list[i], weft_buf_text(&text)))
+			return;
+	if (!now || !strcmp(now, value))
+		return;
+	ahead_line(s->before, "sysctl %s = %s", path, now);
+	ahead_line(s->after, "sysctl %s = %s", path, value);
 }
 
 /* --- a picture --- */
@@ -176,7 +198,7 @@ static void own_names(struct bgp_model *m)
 
 static int take(struct agent *a, struct picture *out, struct weft_err *err)
 {
-	struct walk w = {.a = a, .lines = &out->lines};
+	struct walk w = {.a = a, .lines = &out->lines, .announced = out->announced};
 	const struct weft_object *self = cluster_self(a->cluster);
 
 	if (self) {
@@ -188,8 +210,7 @@ static int take(struct agent *a, struct picture *out, struct weft_err *err)
 	cluster_each_block(a->cluster, block_lines, &w);
 	if (a->cfg.services.enabled)
 		services_each(a->services, service_lines, &w);
-	if (out->lines.n)
-		qsort(out->lines.list, out->lines.n, sizeof(*out->lines.list), by_text);
+	ahead_announced_end(out->announced, a, &out->lines);
 	agent_bgp_model(a, &out->model);
 	own_names(&out->model);
 	weft_config_dump(&a->cfg, &out->config);
@@ -204,7 +225,13 @@ static void add_line(cJSON *list, const char *text)
 		cJSON_AddItemToArray(list, cJSON_CreateString(text));
 }
 
-static void add_kernel(const struct lines *before, const struct lines *after, cJSON *root)
+static void sort(struct ahead_lines *l)
+{
+	if (l->n)
+		qsort(l->list, l->n, sizeof(*l->list), by_text);
+}
+
+static void add_kernel(const struct ahead_lines *before, const struct ahead_lines *after, cJSON *root)
 {
 	cJSON *kernel = cJSON_AddObjectToObject(root, "kernel");
 	cJSON *added = cJSON_AddArrayToObject(kernel, "added"),
@@ -320,8 +347,13 @@ cJSON *ahead_run(struct agent *a, const struct ahead *q, struct weft_err *err)
 	      *warnings = cJSON_AddArrayToObject(root, "warnings");
 	struct sessions sessions = {.list = cJSON_AddArrayToObject(root, "sessions")};
 	struct picture *before = must_alloc(1, sizeof(*before)), *after = must_alloc(1, sizeof(*after));
-	int r = take(a, before, err);
+	struct settings settings = {.before = &before->lines, .after = &after->lines};
+	int r;
 
+	before->announced = ahead_announced_new(a);
+	after->announced = ahead_announced_new(a);
+	sysctl_each(a->sysctl, note_setting, &settings.had);
+	r = take(a, before, err);
 	if (r == 0)
 		r = ahead_apply(a, q, kept, invalid, err);
 	if (r == 0 && q->config)
@@ -330,12 +362,18 @@ cJSON *ahead_run(struct agent *a, const struct ahead *q, struct weft_err *err)
 		r = take(a, after, err);
 	if (r < 0)
 		return NULL; /* the process ends with what it has */
+	a->hands_over = agent_handover_ahead(a);
+	agent_want_sysctls(a);
+	sysctl_each(a->sysctl, setting_lines, &settings);
+	sort(&before->lines);
+	sort(&after->lines);
 	bgp_model_restarts(&before->model, &after->model, add_session, &sessions);
 	cJSON_AddNumberToObject(root, "untouched",
 	                        (double)(live_sessions(&before->model) - sessions.changed));
 	add_diff(root, "bird", &before->bird, &after->bird);
 	add_diff(root, "config", &before->config, &after->config);
 	add_kernel(&before->lines, &after->lines, root);
+	ahead_add_classes(before->announced, after->announced, cJSON_AddArrayToObject(root, "classes"));
 	add_refused(&after->model, warnings);
 	return root;
 }

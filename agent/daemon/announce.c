@@ -396,19 +396,36 @@ static void load(struct announcer *an)
 	an->saved = r < 0 ? 0 : adverts_version(an->book);
 }
 
-struct announcer *announcer_new(const struct announcer_options *o)
+static struct announcer *make(const struct announcer_options *o)
 {
 	struct announcer *an = must_alloc(1, sizeof(*an));
 
 	an->o = *o;
 	an->book = adverts_new();
 	keyhash_init(&an->hash);
+	return an;
+}
+
+struct announcer *announcer_new(const struct announcer_options *o)
+{
+	struct announcer *an = make(o);
+
 	if (o->path) {
 		an->path = must_strdup(o->path);
 		load(an);
 	}
 	fib_foreach(o->fib, keep_number, an);
 	return an;
+}
+
+struct announcer *announcer_ahead(const struct announcer *an, struct wanted *wanted)
+{
+	struct announcer *ahead = make(&an->o);
+
+	ahead->o.wanted = wanted;
+	ahead->known = UINT64_MAX;
+	adverts_copy(ahead->book, an->book);
+	return ahead;
 }
 
 void announcer_free(struct announcer *an)

@@ -42,6 +42,10 @@ struct announcer_options { /* borrowed, and outlive it */
 struct announcer *announcer_new(const struct announcer_options *o);
 void announcer_free(struct announcer *an); /* leaves the kernel as it is */
 
+/* For a plan of what would be: nothing is announced yet, numbers are as here, every class may be used, and no file is
+ * written. */
+struct announcer *announcer_ahead(const struct announcer *an, struct wanted *wanted);
+
 struct adverts *announcer_book(const struct announcer *an);
 
 /* One more, or one less, that stands behind a prefix, in this class and with this weight (0 = it has none). */

@@ -29,11 +29,8 @@ static bool take_advert(struct routes_plan *plan)
 
 static void announce_block(struct agent *a, const struct weft_prefix *cidr, bool wanted)
 {
-	struct advert_subject subject = {.type = WEFT_ADVERT_PODBLOCK, .prefix = *cidr};
-	struct cluster_block b;
+	struct advert_subject subject = adverts_of_block(a->cluster, cidr);
 
-	if (wanted && cluster_block(a->cluster, cidr, &b))
-		subject.pool = adverts_pool_of_block(a->cluster, &b);
 	announcer_put(a->announcer, cidr, wanted ? &subject : NULL);
 }
 

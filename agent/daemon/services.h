@@ -114,6 +114,12 @@ void serving_problems_of(const struct serving *s, const char *key, char *text, s
  */
 bool serving_preview(struct serving *s, const char *key, struct svc_plan *out);
 
+/* Tell this announcer of what the VIP of a Service would be announced as, of the service CIDRs. */
+size_t serving_preview_vip(struct serving *s, const struct weft_meta *service, const struct svc_vip *vip,
+                           struct announcer *to, struct weft_prefix said[ADVERT_CHOICES]);
+void serving_preview_cidrs(struct serving *s, struct announcer *to,
+                           void (*said)(void *ctx, const struct weft_prefix *cidr), void *ctx);
+
 /* Why this Service does not have the key though it is planned: the Service that has it; NULL = it has it. */
 const char *serving_taken_by(const struct serving *s, const char *service, const struct svc_virtual_key *key);
 

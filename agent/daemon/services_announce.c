@@ -9,20 +9,44 @@
  */
 #include "agent/daemon/services_private.h"
 
+static void choose(struct serving *s, struct adverts *book, const struct weft_meta *meta,
+                   const struct svc_vip *want, struct advert_choices *out)
+{
+	struct advert_subject subject;
+
+	*out = (struct advert_choices){0};
+	if (!want->route && want->kind == SVC_VIP_CLUSTER)
+		return; /* its service CIDR is announced as a whole */
+	subject = svc_subject(&s->env, meta, want);
+	adverts_choose(book, s->o.cluster, &subject, out);
+}
+
 void announce_choose(struct serving *s, struct vip_user *u, const struct weft_meta *meta,
                      const struct svc_vip *want)
 {
 	struct adverts *book = announcer_book(s->o.announcer);
 	struct advert_choices old = u->choices;
-	struct advert_subject subject;
 
-	u->choices = (struct advert_choices){0};
-	if (want->route ||
-	    want->kind != SVC_VIP_CLUSTER) { /* else its service CIDR is announced as a whole */
-		subject = svc_subject(&s->env, meta, want);
-		adverts_choose(book, s->o.cluster, &subject, &u->choices);
-	}
+	choose(s, book, meta, want, &u->choices);
 	adverts_choices_release(book, &old);
+}
+
+size_t serving_preview_vip(struct serving *s, const struct weft_meta *service, const struct svc_vip *vip,
+                           struct announcer *to, struct weft_prefix said[ADVERT_CHOICES])
+{
+	struct advert_choices choices;
+	size_t n;
+
+	if (!vip->advertise || !env_can_serve(s, vip->addr.family))
+		return 0;
+	choose(s, announcer_book(to), service, vip, &choices);
+	n = choices.n;
+	for (size_t i = 0; i < n; i++) {
+		announcer_add(to, &choices.list[i], vip->weight);
+		said[i] = choices.list[i].prefix;
+	}
+	adverts_choices_release(announcer_book(to), &choices);
+	return n;
 }
 
 void announce_forget(struct serving *s, struct vip_user *u)

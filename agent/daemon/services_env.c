@@ -264,6 +264,20 @@ static void announce_cidr(struct serving *s, const struct weft_prefix *p, bool w
 	announcer_put(s->o.announcer, p, wanted ? &subject : NULL);
 }
 
+void serving_preview_cidrs(struct serving *s, struct announcer *to,
+                           void (*said)(void *ctx, const struct weft_prefix *cidr), void *ctx)
+{
+	env_list_adverts(s);
+	for (size_t i = 0; i < s->n_cidrs && announces_cidrs(s); i++) {
+		struct advert_subject subject = cidr_subject(&s->cidrs[i]);
+
+		if (!env_can_serve(s, s->cidrs[i].addr.family))
+			continue;
+		announcer_put(to, &s->cidrs[i], &subject);
+		said(ctx, &s->cidrs[i]);
+	}
+}
+
 void env_want_cidrs(struct serving *s)
 {
 	bool announces = announces_cidrs(s);

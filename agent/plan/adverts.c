@@ -392,6 +392,16 @@ int adverts_load(struct adverts *a, const char *text, size_t len, struct weft_er
 	return weft_err_set(err, EINVAL, "the numbers of announcements: line %d is damaged", line + 1);
 }
 
+void adverts_copy(struct adverts *to, const struct adverts *from)
+{
+	for (size_t i = 0; i < NUMBERS; i++) {
+		const struct advert_class *c = from->numbered[i] ? &from->numbered[i]->class : NULL;
+
+		if (c)
+			add(to, c->metric, c->type, c->names, c->n_names);
+	}
+}
+
 /* --- life --- */
 
 struct adverts *adverts_new(void)

@@ -75,6 +75,9 @@ uint64_t adverts_version(const struct adverts *a);
 char *adverts_save(const struct adverts *a); /* malloc'd */
 int adverts_load(struct adverts *a, const char *text, size_t len, struct weft_err *err);
 
+/* The same sets with the same numbers, unused, for an empty book. */
+void adverts_copy(struct adverts *to, const struct adverts *from);
+
 /* --- choosing --- */
 
 /* What is asked about: a block, an address of a Service, or a service CIDR. */
@@ -94,9 +97,11 @@ bool advert_chooses(const struct weft_bgpadvertisement *b, const struct advert_s
 unsigned adverts_announced(const struct cluster *c);
 const char *advert_type_name(unsigned type);
 
-/* The IPPool (use: LoadBalancer) that has this address, NULL = none; the one that a block is of. */
+/* The IPPool (use: LoadBalancer) that has this address, NULL = none. */
 const struct weft_object *adverts_pool_of(const struct cluster *c, const struct weft_addr *addr);
-const struct weft_object *adverts_pool_of_block(const struct cluster *c, const struct cluster_block *b);
+
+/* What is asked about a block of pods, in force or not. */
+struct advert_subject adverts_of_block(const struct cluster *c, const struct weft_prefix *cidr);
 
 /* One prefix of table 179. */
 struct advert_choice {

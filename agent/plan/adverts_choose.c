@@ -96,9 +96,14 @@ const struct weft_object *adverts_pool_of(const struct cluster *c, const struct 
 	return s.found;
 }
 
-const struct weft_object *adverts_pool_of_block(const struct cluster *c, const struct cluster_block *b)
+struct advert_subject adverts_of_block(const struct cluster *c, const struct weft_prefix *cidr)
 {
-	return b->pool ? cluster_get(c, WEFT_IPPOOL, b->pool_name) : NULL;
+	struct advert_subject s = {.type = WEFT_ADVERT_PODBLOCK, .prefix = *cidr};
+	struct cluster_block b;
+
+	if (cluster_block(c, cidr, &b) && b.pool)
+		s.pool = cluster_get(c, WEFT_IPPOOL, b.pool_name);
+	return s;
 }
 
 /* --- choosing --- */

@@ -161,8 +161,8 @@ def test_plan_tells_what_would_happen_and_does_nothing(lab):
         return decoded(node, "plan", "--config-dir", str(folder), *arguments, code=code)
 
     same = planned()
-    equal([same["sessions"], same["bird"], same["kernel"]["added"], same["kernel"]["removed"], same["invalid"]],
-          [[], [], [], [], []], "a plan of what there is")
+    equal([same["sessions"], same["bird"], same["kernel"]["added"], same["kernel"]["removed"], same["invalid"],
+           same["classes"]], [[], [], [], [], [], []], "a plan of what there is")
     equal(same["untouched"], 4, "sessions that stay untouched")
     check(any(kept.startswith("IPBlock (") for kept in same["kept"]), f"kept: {same['kept']}")
 
@@ -187,6 +187,25 @@ def test_plan_tells_what_would_happen_and_does_nothing(lab):
     plan = planned()
     check(any("via 10.1.2.99 dev weft.ipip" in line for line in plan["kernel"]["added"]), f"{plan['kernel']}")
     check(any("via 10.1.2.11 dev weft.ipip" in line for line in plan["kernel"]["removed"]), f"{plan['kernel']}")
+
+    block = str(node.blocks(4)[0])
+    objects["BGPAdvertisement-fabric"] = weft("BGPAdvertisement", "fabric", types=["PodBlock"], communities=["65000:77"])
+    objects["Node-r2n2"]["metadata"]["annotations"] = {"weft.dev/drain": "true"}
+    plan = planned()
+    equal(plan["classes"], [{"change": "added", "metric": 1000, "type": "PodBlock", "advertisements": ["fabric"]}],
+          "classes that are new")
+    check(f"announcement {block} metric 1000: block of pods" in plan["kernel"]["added"], f"{plan['kernel']}")
+    check(f"announcement {block} metric 100: block of pods" in plan["kernel"]["removed"], f"{plan['kernel']}")
+    check(any(line.startswith("+") and "1000" in line for line in plan["bird"]), f"the new class: {plan['bird']}")
+    check("sysctl net/ipv4/vs/sloppy_tcp = 1" in plan["kernel"]["added"], f"{plan['kernel']}")
+    check("sysctl net/ipv4/vs/sloppy_tcp = 0" in plan["kernel"]["removed"], f"{plan['kernel']}")
+    equal([line for line in plan["kernel"]["added"] if line.startswith("sysctl")],
+          ["sysctl net/ipv4/vs/sloppy_tcp = 1"], "kernel settings that would change")
+    equal(node.ns.sysctl("ipv4/vs/sloppy_tcp"), "0", "net.ipv4.vs.sloppy_tcp after the plan")
+    check(not (pathlib.Path(node.directory) / "state/adverts").exists() or
+          "fabric" not in (pathlib.Path(node.directory) / "state/adverts").read_text(), "a number was taken")
+    page = said(node, "plan", "--config-dir", str(folder))
+    check("classes     1 change" in page and "added     1000  PodBlock  fabric" in page, page)
 
     check("is no folder" in said(node, "plan", "--config-dir", "/nowhere", code=2), "a folder that is not there")
     equal(config.read_text(), before, "bird.conf")

@@ -399,8 +399,8 @@ static void selectors(void **state)
 static void pools_of_addresses_and_blocks(void **state)
 {
 	struct bed *b = *state;
-	struct advert_subject s, block = {.type = POD, .prefix = prefix("10.244.0.0/26")};
-	struct cluster_block cb;
+	struct advert_subject s, block;
+	struct weft_prefix cidr = prefix("10.244.0.0/26");
 
 	put(b->c, lb_pool("front", "192.0.2.0/28", NULL, NULL));
 	put(b->c, lb_pool("back", "192.0.2.128/25", "192.0.2.130", "192.0.2.140"));
@@ -418,8 +418,7 @@ static void pools_of_addresses_and_blocks(void **state)
 	assert_string_equal(choose(b, &s), "192.0.2.129/32 -");
 	s = vip(b, "10.244.0.1"); /* pods' addresses are not VIPs */
 	assert_string_equal(choose(b, &s), "10.244.0.1/32 -");
-	assert_true(cluster_block(b->c, &block.prefix, &cb));
-	block.pool = adverts_pool_of_block(b->c, &cb);
+	block = adverts_of_block(b->c, &cidr);
 	assert_string_equal(choose(b, &block), "10.244.0.0/26 pods");
 }
 

@@ -44,7 +44,8 @@ static const struct canned replies[] = {
          "[]\n{\"sessions\":[{\"peer\":\"tor1\",\"protocol\":\"peer_tor1\",\"change\":\"restarts\",\"field\":\"timers\"}],"
          "\"untouched\":2,\"bird\":[\"@@ -1,1 +1,1 @@\",\"-old\",\"+new\"],\"config\":[],\"kept\":[\"Node (4)\"],"
          "\"invalid\":[],\"warnings\":[],\"kernel\":{\"added\":[\"route x\"],\"removed\":[],\"addedTotal\":3,"
-         "\"removedTotal\":0}}"},
+         "\"removedTotal\":0},\"classes\":[{\"change\":\"added\",\"metric\":1000,\"type\":\"PodBlock\","
+         "\"advertisements\":[\"fabric\",\"gold\"]}]}"},
 };
 
 static struct fixture *start(void)
@@ -194,6 +195,9 @@ static void planned(void **state)
 	               "sessions    1 change, 2 stay untouched\n"
 	               "  CHANGE    PEER  IN BIRD    BECAUSE OF\n"
 	               "  restarts  tor1  peer_tor1  timers\n"
+	               "classes     1 change\n"
+	               "  CHANGE  METRIC  TYPE      BGPADVERTISEMENTS\n"
+	               "  added     1000  PodBlock  fabric, gold\n"
 	               "bird.conf   changes\n"
 	               "  @@ -1,1 +1,1 @@\n"
 	               "  -old\n"

@@ -227,6 +227,67 @@ static void a_shared_vip_has_the_union(void **state)
 	assert_null(adverts_find(announcer_book(b->announcer), 1002));
 }
 
+/* --- what would be --- */
+
+static void nothing(void *ctx, const struct weft_route *r)
+{
+	(void)ctx, (void)r;
+}
+
+static void nothing_less(void *ctx, const struct weft_route_key *k)
+{
+	(void)ctx, (void)k;
+}
+
+static void would_be(struct bed *b, struct announcer *ahead, const char *key, struct announced *out)
+{
+	struct services_view view;
+	struct weft_prefix said[ADVERT_CHOICES];
+	struct svc_plan p;
+
+	assert_true(serving_preview(b->serving, key, &p));
+	assert_true(services_get(b->services, key, &view));
+	for (size_t i = 0; i < p.n_vips; i++)
+		if (serving_preview_vip(b->serving, &view.obj->meta, &p.vips[i], ahead, said))
+			assert_int_equal(said[0].len, 32);
+	svc_plan_free(&p);
+	announcer_settle(ahead);
+	assert_true(announcer_find(ahead, &said[0], out));
+}
+
+/* A plan of what would be shows the number that a new class would get, and leaves the book as it is. */
+static void a_number_is_foreseen(void **state)
+{
+	static const struct wanted_ops ops = {.want = nothing, .unwant = nothing_less};
+	struct bed *b = *state;
+	struct wanted *wanted = wanted_new(&ops);
+	struct announcer *ahead;
+	struct announced is;
+	uint64_t was;
+
+	begin(b);
+	put(b->cluster, selecting("gold", "web"));
+	lb_service(b, "ns/web", LB(1) " label=web", "10.244.0.1@b");
+	turn(b);
+	was = version(b);
+	ahead = announcer_ahead(b->announcer, wanted);
+	would_be(b, ahead, "ns/web", &is);
+	assert_int_equal(is.class, 1000);
+	put(b->cluster, selecting("silver", "dns"));
+	lb_service(b, "ns/dns", LB(2) " label=dns", "10.244.0.1@b");
+	would_be(b, ahead, "ns/dns", &is);
+	assert_int_equal(is.class, 1001);
+	assert_int_equal(is.metric, 1001); /* it waits for nobody */
+	assert_int_equal(wanted_count(wanted), 2);
+	assert_int_equal(version(b), was);
+	assert_null(adverts_find(announcer_book(b->announcer), 1001));
+	forget();
+	turn(b);
+	wrote_adverts("+ 192.0.2.2/32 1001\n");
+	announcer_free(ahead);
+	wanted_free(wanted);
+}
+
 /* --- aggregates --- */
 
 static void an_aggregate_stays_as_long_as_one_vip(void **state)
@@ -411,6 +472,7 @@ int main(void)
 	        TEST(what_others_say_is_followed),
 	        TEST(a_namespace_that_nobody_selects_by_costs_nothing),
 	        TEST(a_shared_vip_has_the_union),
+	        TEST(a_number_is_foreseen),
 	        TEST(an_aggregate_stays_as_long_as_one_vip),
 	        TEST(a_vip_moves_into_an_aggregate),
 	        TEST(a_vip_that_waits_may_go),

@@ -68,6 +68,29 @@ static void writes_records_restores(void **state)
 	assert_int_equal(sysctl_cleanup(record, dir, NULL), 0);
 }
 
+static void tell(void *ctx, const char *path, const char *value, const char *now)
+{
+	char *text = ctx;
+
+	snprintf(text + strlen(text), 256 - strlen(text), "%s wants %s has %s\n", path, value,
+	         now ? now : "nothing");
+}
+
+static void what_would_change_is_told_and_not_written(void **state)
+{
+	struct sysctl *s = open_it();
+	char text[256] = "";
+
+	(void)state;
+	assert_int_equal(sysctl_want(s, "net/ipv4/ip_forward", "1", false, NULL), 0);
+	assert_int_equal(sysctl_want(s, "net/ipv4/vs/sloppy_tcp", "1", true, NULL), 0);
+	sysctl_each(s, tell, text);
+	assert_string_equal(text, "net/ipv4/ip_forward wants 1 has 0\n"
+	                          "net/ipv4/vs/sloppy_tcp wants 1 has nothing\n");
+	reads("net/ipv4/ip_forward", "0");
+	sysctl_free(s);
+}
+
 static void right_value_is_not_written(void **state)
 {
 	struct sysctl *s = open_it();
@@ -178,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup(name, setup)
 	        T(writes_records_restores),
+	        T(what_would_change_is_told_and_not_written),
 	        T(right_value_is_not_written),
 	        T(missing_and_optional),
 	        T(device_names_are_whole),
