@@ -158,6 +158,8 @@ void agent_want_table(struct agent *a); /* the nftables table's shape may be ano
 void agent_plan_bgp(struct agent *a);
 void agent_follow_bird(struct agent *a);    /* announce what its configuration has come to know */
 void agent_follow_classes(struct agent *a); /* sets of BGPAdvertisements came or went: plan anew */
+void agent_follow_deleted(
+        struct agent *a); /* BGPAdvertisements, once nothing is announced by them. After that */
 /* What BIRD is to do now. Free with bgp_model_free(). */
 void agent_bgp_model(struct agent *a, struct bgp_model *out);
 

@@ -169,6 +169,7 @@ int ahead_apply(struct agent *a, const struct ahead *q, cJSON *kept, cJSON *inva
 			cJSON_AddItemToArray(kept, cJSON_CreateString(text));
 		}
 	}
+	cluster_forget_deleted(a->cluster, NULL, NULL);
 	for (enum weft_kind kind = 0; kind < WEFT_KIND_COUNT; kind++) {
 		for (size_t i = 0; i < p.old[kind].n; i++)
 			free(p.old[kind].list[i].text);

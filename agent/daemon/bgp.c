@@ -66,3 +66,17 @@ void agent_follow_classes(struct agent *a)
 	agent_plan_bgp(a);
 	agent_wake(a); /* agent_follow_bird(): the same configuration may do */
 }
+
+static bool is_named(void *ctx, const char *name)
+{
+	const struct agent *a = ctx;
+
+	return adverts_name(announcer_book(a->announcer), name);
+}
+
+void agent_follow_deleted(struct agent *a)
+{
+	bool planned = !a->services_dirty && !a->adverts_dirty && !services_dirty_count(a->services);
+
+	cluster_forget_deleted(a->cluster, planned && !serving_waits(a->serving) ? NULL : is_named, a);
+}

@@ -447,6 +447,7 @@ static bool reconcile(struct agent *a)
 	agent_services_ready(a);
 	complete = apply(a);
 	agent_follow_classes(a);
+	agent_follow_deleted(a);
 	if (!a->resync)
 		a->repair[0] = '\0';
 	if (complete && !a->swept && !a->repair[0] && !may_sweep(a) && !a->sweep_waits) {

@@ -261,6 +261,17 @@ const struct advert_class *adverts_classes(const struct adverts *a, size_t *n)
 	return a->list;
 }
 
+bool adverts_name(const struct adverts *a, const char *name)
+{
+	for (size_t i = 0; i < NUMBERS; i++) {
+		const struct advert_class *c = a->numbered[i] ? &a->numbered[i]->class : NULL;
+
+		if (c && c->n_names && bsearch(&name, c->names, c->n_names, sizeof(*c->names), by_name))
+			return true;
+	}
+	return false;
+}
+
 bool adverts_collect(struct adverts *a)
 {
 	bool some = false;

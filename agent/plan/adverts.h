@@ -65,6 +65,9 @@ void adverts_keep(struct adverts *a, uint32_t metric, unsigned type);
 const struct advert_class *adverts_classes(const struct adverts *a, size_t *n);
 const struct advert_class *adverts_find(const struct adverts *a, uint32_t metric);
 
+/* Is there a set that has this BGPAdvertisement? */
+bool adverts_name(const struct adverts *a, const char *name);
+
 /* Forget sets without use. True: there were some. */
 bool adverts_collect(struct adverts *a);
 

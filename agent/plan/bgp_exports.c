@@ -4,7 +4,7 @@
  *
  * A class without BGPAdvertisement goes to every peer as it is. Several that choose the same prefixes add up:
  * all communities, the highest local preference, the longest prepend. A peer that none of them names hears
- * nothing of the class.
+ * nothing of the class. A BGPAdvertisement that was deleted counts as long as routes are in classes that have it.
  */
 #include "agent/plan/bgp_int.h"
 
@@ -110,6 +110,13 @@ static void comment(char **text, const char *name)
 	*text = longer;
 }
 
+static const struct weft_object *advertisement(const struct cluster *c, const char *name)
+{
+	const struct weft_object *o = cluster_get(c, WEFT_BGPADVERTISEMENT, name);
+
+	return o ? o : cluster_deleted_advertisement(c, name);
+}
+
 /* False: this class is not for this peer. */
 static bool plan_export(struct bgp_build *b, const struct advert_class *class, const struct bgp_peer *p,
                         struct bgp_export *e)
@@ -118,7 +125,7 @@ static bool plan_export(struct bgp_build *b, const struct advert_class *class, c
 
 	*e = (struct bgp_export){.metric = class->metric, .type = class->type};
 	for (size_t i = 0; i < class->n_names; i++) {
-		const struct weft_object *o = cluster_get(b->c, WEFT_BGPADVERTISEMENT, class->names[i]);
+		const struct weft_object *o = advertisement(b->c, class->names[i]);
 
 		if (!o || !concerns(&o->bgpadvertisement, p))
 			continue;

@@ -78,6 +78,14 @@ const char *cluster_self_name(const struct cluster *c);
 const struct weft_object *cluster_get(const struct cluster *c, enum weft_kind kind, const char *key);
 size_t cluster_count(const struct cluster *c, enum weft_kind kind);
 
+/*
+ * A BGPAdvertisement as it was when it was deleted, NULL = none of this name was. Routes that are announced by it stay
+ * so until BIRD's filters know what they are to be announced by instead: cluster_forget_deleted() then lets go of all
+ * but those that are still needed (NULL: of all).
+ */
+const struct weft_object *cluster_deleted_advertisement(const struct cluster *c, const char *name);
+void cluster_forget_deleted(struct cluster *c, bool (*needed)(void *ctx, const char *name), void *ctx);
+
 /* Our own Node or NULL; a node with this InternalIP (any of them, if several claim it) or NULL. */
 const struct weft_object *cluster_self(const struct cluster *c);
 const struct weft_object *cluster_node_by_ip(const struct cluster *c, const struct weft_addr *ip);

@@ -73,15 +73,7 @@ struct plain_entry {
 	struct weft_object *obj;
 };
 
-struct dirty_entry; /* plain.c */
-bool plain_kind(enum weft_kind kind);
-/* obj NULL removes. */
-void plain_set(struct cluster *c, enum weft_kind kind, const char *key, struct weft_object *obj);
-const struct weft_object *plain_get(const struct cluster *c, enum weft_kind kind, const char *key);
-void plain_each(const struct cluster *c, enum weft_kind kind, cluster_each_fn fn, void *ctx);
-void plain_free(struct cluster *c);
-
-/* dirty.c */
+struct dirty_entry;  /* dirty.c */
 struct report_scope; /* reports.c */
 
 struct cluster {
@@ -95,7 +87,8 @@ struct cluster {
 	struct block_entry *blocks;
 	struct secret_entry *secrets;
 	struct plain_entry *plain[WEFT_KIND_COUNT]; /* of the kinds that plain.c keeps */
-	size_t count[WEFT_KIND_COUNT];              /* objects, not placeholders */
+	struct plain_entry *deleted;   /* BGPAdvertisements, see cluster_deleted_advertisement() */
+	size_t count[WEFT_KIND_COUNT]; /* objects, not placeholders */
 
 	struct pool_entry **pools_by_name; /* with an object */
 	struct weft_object **peers_by_name;

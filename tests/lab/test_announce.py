@@ -7,6 +7,7 @@ The ToRs log every route that they get: a prefix that changes its class may be u
 import ipaddress
 import os
 import re
+import signal
 
 from weftlab import LabError, check, equal, wait_until, weft
 
@@ -166,6 +167,24 @@ def test_classes(lab):
         equal([(each["class"], each["advertisements"], each["state"]) for each in shown],
               [(classes[gold], ["backup", "gold"], "announced")], "what weftctl services says")
     equal(uptimes(node), up, "sessions")
+
+
+def test_a_successor_takes_over(lab):
+    """A BGPAdvertisement deleted and another one created in the same step: its prefixes go over, none is withdrawn."""
+    node, prefix = lab["n1"], "203.0.113.8/32"
+    advertise(lab, former={"pools": ["gold"], "communities": ["65001:100"]})
+    rich = balancer(lab, "successor", prefix[:-3])
+    for tor in lab.routers.values():
+        wait_attribute(tor, prefix, "community", "(65001,100)")
+    with Unbroken(lab, prefix):
+        os.kill(node.weftd.pid, signal.SIGSTOP)
+        try:
+            advertise(lab, latter={"pools": ["gold"], "communities": ["65001:200"]})
+        finally:
+            os.kill(node.weftd.pid, signal.SIGCONT)
+        for tor in lab.routers.values():
+            wait_attribute(tor, prefix, "community", "(65001,200)")
+    rich.delete()
 
 
 def test_numbers_outlive_the_agent(lab):

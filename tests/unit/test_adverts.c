@@ -60,6 +60,8 @@ static void the_plain_ones_have_fixed_numbers(void **state)
 	assert_int_equal(list[4].type, LB);
 	assert_int_equal(list[4].n_names, 2);
 	assert_string_equal(list[4].names[1], "b");
+	assert_true(adverts_name(a, "a") && adverts_name(a, "b"));
+	assert_false(adverts_name(a, "c"));
 	assert_null(adverts_find(a, 1001));
 	assert_null(adverts_find(a, 7));
 	adverts_free(a);

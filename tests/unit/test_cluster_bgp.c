@@ -95,10 +95,43 @@ static void with_a_mesh_every_node_is_a_peer(void **state)
 	}
 }
 
+static bool is_needed(void *ctx, const char *name)
+{
+	return !strcmp(name, ctx);
+}
+
+static void deleted_advertisements_are_kept_as_long_as_they_are_needed(void **state)
+{
+	struct cluster *c = made();
+	char needed[] = "b";
+
+	(void)state;
+	put(c, object(WEFT_BGPADVERTISEMENT, "a"));
+	put(c, object(WEFT_BGPADVERTISEMENT, "b"));
+	put(c, object(WEFT_NAMESPACE, "b"));
+	drain(c);
+	for (int i = 0; i < 2; i++) { /* the second time there is nothing to delete */
+		del(c, WEFT_BGPADVERTISEMENT, "a");
+		del(c, WEFT_BGPADVERTISEMENT, "b");
+		del(c, WEFT_NAMESPACE, "b");
+		assert_non_null(cluster_deleted_advertisement(c, "a"));
+		assert_non_null(cluster_deleted_advertisement(c, "b"));
+	}
+	assert_int_equal(cluster_count(c, WEFT_BGPADVERTISEMENT), 0);
+	cluster_forget_deleted(c, is_needed, needed);
+	assert_null(cluster_deleted_advertisement(c, "a"));
+	assert_int_equal(cluster_deleted_advertisement(c, "b")->kind, WEFT_BGPADVERTISEMENT);
+	put(c, object(WEFT_BGPADVERTISEMENT, "b"));
+	assert_null(cluster_deleted_advertisement(c, "b"));
+	del(c, WEFT_BGPADVERTISEMENT, "b");
+	cluster_free(c); /* with one kept */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(a_drain_concerns_the_node_itself),
+	        cmocka_unit_test(deleted_advertisements_are_kept_as_long_as_they_are_needed),
 	        cmocka_unit_test(with_a_mesh_every_node_is_a_peer),
 	};
 	return cmocka_run_group_tests_name("cluster_bgp", tests, NULL, NULL);

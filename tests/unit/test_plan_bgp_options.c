@@ -516,6 +516,47 @@ static void announcements_add_up(void **state)
 	cluster_free(c);
 }
 
+static const char *heard(const struct bgp_model *m)
+{
+	return m->peers[0].n_exports ? m->peers[0].exports[0].comment : "nothing";
+}
+
+/* What was announced by one that was deleted stays so until it is forgotten; one that is there again speaks for itself. */
+static void a_deleted_one_counts_until_it_is_forgotten(void **state)
+{
+	static const char *const one[] = {"gold"};
+	static const struct advert_class class = {
+	        .metric = 1000, .type = WEFT_ADVERT_LOADBALANCER, .names = one, .n_names = 1};
+	struct bgp_params p = params(BGP_FAST);
+	struct cluster *c = made();
+	struct bgp_model before, m;
+
+	(void)state;
+	p.classes = &class;
+	p.n_classes = 1;
+	put(c, peer("tor1", "10.1.1.253", 65000));
+	put(c, advert("gold", 300, 1, NULL, "blue"));
+	bgp_plan(c, &p, &before);
+	assert_string_equal(heard(&before), "gold");
+	del(c, WEFT_BGPADVERTISEMENT, "gold");
+	assert_null(cluster_get(c, WEFT_BGPADVERTISEMENT, "gold"));
+	bgp_plan(c, &p, &m);
+	assert_true(bgp_model_equal(&before, &m));
+	bgp_model_free(&m);
+	put(c, advert("gold", 100, 1, NULL, "blue"));
+	assert_null(cluster_deleted_advertisement(c, "gold"));
+	bgp_plan(c, &p, &m);
+	assert_int_equal(m.peers[0].exports[0].local_pref, 100);
+	bgp_model_free(&m);
+	del(c, WEFT_BGPADVERTISEMENT, "gold");
+	cluster_forget_deleted(c, NULL, NULL);
+	bgp_plan(c, &p, &m);
+	assert_string_equal(heard(&m), "nothing");
+	bgp_model_free(&m);
+	bgp_model_free(&before);
+	cluster_free(c);
+}
+
 /* --- sameness --- */
 
 #define SEES(...)                                               \
@@ -592,6 +633,7 @@ int main(void)
 	        cmocka_unit_test(nodes_find_each_other),
 	        cmocka_unit_test(a_large_mesh_is_warned_of),
 	        cmocka_unit_test(announcements_add_up),
+	        cmocka_unit_test(a_deleted_one_counts_until_it_is_forgotten),
 	        cmocka_unit_test(a_fingerprint_sees_every_option),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
