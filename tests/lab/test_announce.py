@@ -172,6 +172,8 @@ def test_classes(lab):
 def test_a_successor_takes_over(lab):
     """A BGPAdvertisement deleted and another one created in the same step: its prefixes go over, none is withdrawn."""
     node, prefix = lab["n1"], "203.0.113.8/32"
+    # Without a BGPAdvertisement it is not announced at all: what the one that was deleted said must count on.
+    lab.datastore.put(weft("BGPConfig", "default", announce=["PodBlock"]))
     advertise(lab, former={"pools": ["gold"], "communities": ["65001:100"]})
     rich = balancer(lab, "successor", prefix[:-3])
     for tor in lab.routers.values():
@@ -185,6 +187,7 @@ def test_a_successor_takes_over(lab):
         for tor in lab.routers.values():
             wait_attribute(tor, prefix, "community", "(65001,200)")
     rich.delete()
+    lab.datastore.put(weft("BGPConfig", "default"))
 
 
 def test_numbers_outlive_the_agent(lab):

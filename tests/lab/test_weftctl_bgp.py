@@ -188,7 +188,7 @@ def test_plan_tells_what_would_happen_and_does_nothing(lab):
     check(any("via 10.1.2.99 dev weft.ipip" in line for line in plan["kernel"]["added"]), f"{plan['kernel']}")
     check(any("via 10.1.2.11 dev weft.ipip" in line for line in plan["kernel"]["removed"]), f"{plan['kernel']}")
 
-    block = str(node.blocks(4)[0])
+    block = min(node.blocks(4))
     objects["BGPAdvertisement-fabric"] = weft("BGPAdvertisement", "fabric", types=["PodBlock"], communities=["65000:77"])
     objects["Node-r2n2"]["metadata"]["annotations"] = {"weft.dev/drain": "true"}
     plan = planned()
