@@ -105,8 +105,8 @@ static void ours(struct lb *lb, struct lb_svc *s, bool before, const struct weft
 		lb_answer(lb, s, LB_PENDING, "NotReady", "the Services of the cluster are not all known yet");
 		return;
 	}
-	if (!before)
-		lb_adopt(lb, s, status);
+	/* Also later: to one that has nothing of that family another controller may have given something. */
+	lb_adopt(lb, s, status);
 	s->told = s->told && says(s, ingress, n);
 	lb_mark(lb, s);
 	/* Whether others may share its addresses may have changed. */

@@ -2,6 +2,7 @@
 /*
  * What the controller writes: statuses of Services and pools as JSON, and what it tells of itself.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -154,7 +155,7 @@ static void count_failure(struct controller_item *i, bool failed)
 	i->failed = failed;
 	if (failed)
 		c->failing++;
-	else if (--c->failing == 0) {
+	else if (--c->failing == 0 && c->error[0]) {
 		log_info("controller: statuses are being written again");
 		c->error[0] = '\0';
 	}
@@ -172,10 +173,13 @@ static void on_written(void *ctx, const struct weft_err *err)
 
 	i->writes--;
 	if (err && c->leading) {
-		if (strcmp(c->error, err->text))
-			log_error("controller: status of %s %s: %s", weft_kind_name(i->kind), item_key(i),
-			          err->text);
-		snprintf(c->error, sizeof(c->error), "%s", err->text);
+		/* -EAGAIN: somebody else wrote first. Nothing is wrong; it is decided anew with what that was. */
+		if (err->code != -EAGAIN) {
+			if (strcmp(c->error, err->text))
+				log_error("controller: status of %s %s: %s", weft_kind_name(i->kind),
+				          item_key(i), err->text);
+			snprintf(c->error, sizeof(c->error), "%s", err->text);
+		}
 		count_failure(i, true);
 		if (!uv_is_active((uv_handle_t *)&c->retry))
 			uv_timer_start(&c->retry, on_retry, c->o.retry_ms, 0);
@@ -233,12 +237,20 @@ void controller_write_all(struct controller *c)
 void controller_retry(struct controller *c)
 {
 	struct controller_item *i, *next;
+	bool again = false;
 
 	if (!c->leading)
 		return;
-	HASH_ITER (hh, c->items, i, next)
-		if (i->failed && !i->writes)
+	HASH_ITER (hh, c->items, i, next) {
+		if (!i->failed || i->writes)
+			continue;
+		if (i->dirty) /* what is decided of it is older than what is known */
+			again = true;
+		else
 			controller_write(c, i->kind, item_key(i));
+	}
+	if (again)
+		uv_timer_start(&c->retry, on_retry, c->o.retry_ms, 0);
 }
 
 /* --- status --- */

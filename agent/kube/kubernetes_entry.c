@@ -212,6 +212,7 @@ static void note_status(struct kubernetes_collection *c, struct kubernetes_entry
 	if (!c->k->controller || !weft_kind_has_status(c->kind))
 		return;
 	e->status = kubernetes_status_hash(c->k, c->kind, status);
+	e->ingress = kubernetes_ingress_hash(c->k, status);
 	if (e->written == e->seen)
 		e->written = 0;
 }

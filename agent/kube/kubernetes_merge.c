@@ -2,8 +2,9 @@
 /*
  * The controller's part of a status, and the patch that makes it so. Nothing but JSON here.
  *
- * A Service belongs to many: of its conditions only those of weft.dev are ours, and its ingress is ours when
- * our condition about it is there. An IPPool's status is ours, except for conditions of others.
+ * A Service belongs to many: of its conditions only those of weft.dev are ours. Its ingress we write when we give it
+ * something; what we take away is only what our condition about it says that it has: another controller may have given
+ * it something when we had nothing. An IPPool's status is ours, except for conditions of others.
  *
  * A condition's lastTransitionTime changes with its status only. A list can't be patched in part, so the
  * patch has all conditions, and the resourceVersion that they were read with.
@@ -94,16 +95,20 @@ static void write_conditions(const cJSON *status, struct weft_buf *out)
 	}
 }
 
-static void write_ingress(const cJSON *status, struct weft_buf *out)
+static void write_entries(const cJSON *status, struct weft_buf *out)
 {
 	const cJSON *entry;
 
-	if (!has_ingress(status))
-		return;
 	cJSON_ArrayForEach (entry, get(get(status, "loadBalancer"), "ingress")) {
 		add_text(out, text_of(entry, "ip"));
 		add_text(out, text_of(entry, "hostname"));
 	}
+}
+
+static void write_ingress(const cJSON *status, struct weft_buf *out)
+{
+	if (has_ingress(status))
+		write_entries(status, out);
 }
 
 static int by_key(const void *a, const void *b)
@@ -146,6 +151,14 @@ uint64_t kubernetes_status_hash(const struct kubernetes *k, enum weft_kind kind,
 
 	write_own(kind, status, &own);
 	return kubernetes_hash(k, weft_buf_text(&own), own.len);
+}
+
+uint64_t kubernetes_ingress_hash(const struct kubernetes *k, const cJSON *status)
+{
+	weft_auto(weft_buf_free) struct weft_buf all = {.max = MAX_STATUS};
+
+	write_entries(status, &all);
+	return kubernetes_hash(k, weft_buf_text(&all), all.len);
 }
 
 static bool same(enum weft_kind kind, const cJSON *a, const cJSON *b)
@@ -195,15 +208,52 @@ static cJSON *merged_conditions(const cJSON *there, const cJSON *wanted, const c
 	return cJSON_CreateNull();
 }
 
+static bool is_part_of_address(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == ':';
+}
+
+/* Does the sentence have this address, and not as a part of a longer one? */
+static bool names(const char *text, const char *ip)
+{
+	size_t len = strlen(ip);
+
+	for (const char *at = text; len && (at = strstr(at, ip)); at++)
+		if ((at == text || (!is_part_of_address(at[-1]) && at[-1] != '.')) &&
+		    !is_part_of_address(at[len]) && !(at[len] == '.' && is_part_of_address(at[len + 1])))
+			return true;
+	return false;
+}
+
+/* Our condition names every address that the Service has of us, but that of a conflict, which names one of two. */
+static bool gave(const cJSON *condition, const cJSON *entry)
+{
+	return condition && (!strcmp(text_of(condition, "reason"), "Conflict") ||
+	                     names(text_of(condition, "message"), text_of(entry, "ip")));
+}
+
+/* What is there without what we gave. */
+static cJSON *others(const cJSON *there)
+{
+	const cJSON *condition = find_condition(there, BALANCED), *entry;
+	cJSON *out = cJSON_CreateArray();
+
+	cJSON_ArrayForEach (entry, get(get(there, "loadBalancer"), "ingress"))
+		if (!gave(condition, entry))
+			cJSON_AddItemToArray(out, cJSON_Duplicate(entry, true));
+	return out;
+}
+
 static void patch_ingress(cJSON *patch, const cJSON *there, const cJSON *wanted)
 {
 	const cJSON *ingress = get(get(wanted, "loadBalancer"), "ingress");
+	cJSON *result = cJSON_GetArraySize(ingress) ? cJSON_Duplicate(ingress, true) : others(there);
 
-	if (!has_ingress(there) && !has_ingress(wanted))
-		return;
-	cJSON_AddItemToObject(cJSON_AddObjectToObject(patch, "loadBalancer"), "ingress",
-	                      cJSON_GetArraySize(ingress) ? cJSON_Duplicate(ingress, true)
-	                                                  : cJSON_CreateNull());
+	if (cJSON_GetArraySize(ingress) ||
+	    cJSON_GetArraySize(result) < cJSON_GetArraySize(get(get(there, "loadBalancer"), "ingress")))
+		cJSON_AddItemToObject(cJSON_AddObjectToObject(patch, "loadBalancer"), "ingress",
+		                      result->child ? cJSON_Duplicate(result, true) : cJSON_CreateNull());
+	cJSON_Delete(result);
 }
 
 /* Figures that are there and not wanted go. */

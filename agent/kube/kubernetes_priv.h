@@ -64,8 +64,10 @@ struct kubernetes_entry {
 	uint64_t seen;     /* hash of uid and resourceVersion: equal = nothing changed; 0 = not known */
 	uint64_t reported; /* hash of the report that the sink has; 0 = none */
 	uint64_t status;   /* hash of the controller's part of its status, as last seen */
-	uint64_t written;  /* `seen` of our last write of its status, which has not come by yet; 0 = it has */
-	uint8_t uid[16];   /* zero = not known */
+	uint64_t
+	        ingress; /* hash of a Service's ingress, whoever wrote it, as last seen or written; 0 = not known */
+	uint64_t written; /* `seen` of our last write of its status, which has not come by yet; 0 = it has */
+	uint8_t uid[16];  /* zero = not known */
 };
 
 struct kubernetes_collection {
@@ -207,6 +209,8 @@ void kubernetes_stop_statuses(struct kubernetes *k); /* we don't lead: no reques
 
 /* Hash of the controller's part of a status (an object's `status`, or what it wants to write); NULL = none */
 uint64_t kubernetes_status_hash(const struct kubernetes *k, enum weft_kind kind, const cJSON *status);
+/* Of a Service's ingress, whosever it is; never 0. */
+uint64_t kubernetes_ingress_hash(const struct kubernetes *k, const cJSON *status);
 bool kubernetes_status_marked(const cJSON *status); /* has conditions of weft's */
 /* The patch that gives an object this status, NULL if it has it. now: "2026-01-31T12:00:00Z". */
 cJSON *kubernetes_status_patch(enum weft_kind kind, const cJSON *object, const cJSON *status,

@@ -12,6 +12,9 @@
  *	                  ^                                                       |409: from the start
  *	                  +-------- pause, with the newest status <---------------+ no answer, 429, 5xx
  *
+ * An ingress that is not the one which the status was decided by ends the write with -EAGAIN: another controller was
+ * there, and whoever decides has yet to see what it wrote.
+ *
  * A status is a list of conditions that others write to as well, so it is never written without having been
  * read. A new controller puts thousands of statuses at once: most of them are what the server has, and cost
  * nothing; the others go through SLOTS requests at a time.
@@ -33,7 +36,8 @@ struct waiter {
 };
 
 struct version {
-	cJSON *status; /* NULL removes what we wrote */
+	cJSON *status;    /* NULL removes what we wrote */
+	uint64_t ingress; /* hash of the one that was known when this was decided; 0 = none was */
 	struct waiter *waiters;
 };
 
@@ -114,6 +118,7 @@ static void adopt_newest(struct kubernetes_status *w)
 		return;
 	cJSON_Delete(w->now.status);
 	w->now.status = w->then.status;
+	w->now.ingress = w->then.ingress;
 	LL_CONCAT(w->now.waiters, w->then.waiters);
 	w->then = (struct version){.status = NULL};
 	w->queued = false;
@@ -189,6 +194,7 @@ static void note_written(struct kubernetes_status *w, const struct kube_answer *
 		e->written = kubernetes_seen(w->k, json);
 		if (e->written == e->seen)
 			e->written = 0;
+		e->ingress = kubernetes_ingress_hash(w->k, cJSON_GetObjectItemCaseSensitive(json, "status"));
 	}
 	cJSON_Delete(json);
 }
@@ -204,6 +210,23 @@ static void on_patched(void *ctx, const struct kube_answer *a)
 		settle(w, &WEFT_ERR_INIT);
 	else
 		fail(w, a);
+}
+
+/* Would the write change an ingress that was not known when it was decided? */
+static bool is_overtaken(const struct kubernetes_status *w, const cJSON *object)
+{
+	uint64_t there = kubernetes_ingress_hash(w->k, cJSON_GetObjectItemCaseSensitive(object, "status"));
+
+	return w->kind == WEFT_SERVICE && w->now.ingress && there != w->now.ingress &&
+	       there != kubernetes_ingress_hash(w->k, w->now.status);
+}
+
+static void settle_overtaken(struct kubernetes_status *w)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+
+	weft_err_set(&err, EAGAIN, "another one has changed its ingress meanwhile");
+	settle(w, &err);
 }
 
 static void on_read(void *ctx, const struct kube_answer *a)
@@ -225,7 +248,9 @@ static void on_read(void *ctx, const struct kube_answer *a)
 	kubernetes_now(now);
 	json = cJSON_ParseWithLength(a->body, a->len);
 	patch = kubernetes_status_patch(w->kind, json, w->now.status, now);
-	if (patch)
+	if (patch && is_overtaken(w, json))
+		settle_overtaken(w);
+	else if (patch)
 		ask(w, "PATCH", patch, on_patched);
 	else
 		settle(w, &WEFT_ERR_INIT);
@@ -287,6 +312,7 @@ void kubernetes_put_status(struct weft_source *s, enum weft_kind kind, const cha
 	struct weft_err err = WEFT_ERR_INIT;
 	struct waiter *waiter;
 	struct kubernetes_status *w;
+	const struct kubernetes_entry *e;
 	bool idle;
 
 	if (!weft_kind_has_status(kind) || !kubernetes_collection_of(k, kind, key)) {
@@ -295,11 +321,13 @@ void kubernetes_put_status(struct weft_source *s, enum weft_kind kind, const cha
 		return;
 	}
 	w = find(k, kind, key);
+	e = entry_of(w);
 	idle = !w->now.waiters;
 	waiter = must_alloc(1, sizeof(*waiter));
 	*waiter = (struct waiter){.done = done, .ctx = ctx};
 	cJSON_Delete(w->then.status);
 	w->then.status = status ? cJSON_Duplicate(status, true) : NULL;
+	w->then.ingress = e ? e->ingress : 0;
 	LL_APPEND(w->then.waiters, waiter);
 	w->queued = true;
 	if (idle) {

@@ -60,7 +60,9 @@ struct weft_source_ops {
 	/*
 	 * Write the status of an object (its `status` field's value; NULL = remove what we wrote). A
 	 * Service's comes back as its status.loadBalancer or, from a directory, as a ServiceStatus event.
-	 * Writes to one object keep their order; only the last one counts when they pile up. Controller only.
+	 * Writes to one object keep their order; only the last one counts when they pile up. -EAGAIN: a
+	 * Service's ingress is another one than the sink was told of when this was asked for; decide again.
+	 * Controller only.
 	 */
 	void (*put_status)(struct weft_source *s, enum weft_kind kind, const char *key,
 	                   const struct cJSON *status, weft_write_done_fn done, void *ctx);

@@ -507,10 +507,12 @@ static inline int fake_teardown(void **state)
 #define BLOCK(name, version, cidr, node) \
 	"{" META(name, version) ",\"spec\":{\"cidr\":\"" cidr "\",\"node\":\"" node "\",\"pool\":\"p\"}}"
 #define THEN "2020-01-01T00:00:00Z"
+/* What a condition says, that of an ingress with 10.9.0.1 of ours included. */
+#define GAVE "10.9.0.1 from IPPool lb"
 #define COND(type, status, reason) \
-	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"m\"}"
+	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" GAVE "\"}"
 #define COND_AT(type, status, reason, at)                                                               \
-	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"m\"," \
+	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" GAVE "\"," \
 	"\"lastTransitionTime\":\"" at "\"}"
 #define FOREIGN COND_AT("other.io/X", "True", "A", THEN)
 #define SERVICE(name, version, status)                                                                          \

@@ -405,6 +405,29 @@ static void what_somebody_else_wrote_is_put_right(void **state)
 	expect(b, "Service x/a 10.1.0.1 Assigned");
 }
 
+/* Somebody else was there first: no failure to speak of, and decided anew with what that one wrote. */
+static void another_writer_is_no_failure(void **state)
+{
+	struct bed *b = *state;
+	uint64_t end = uv_hrtime() + UINT64_C(20000000000);
+	cJSON *json;
+
+	have(b, lb_service("x/a", "4"));
+	weft_log_init(-1);
+	lead(b);
+	expect_code(b, "Service x/a NoPool", -EAGAIN);
+	json = controller_describe(b->c);
+	assert_null(cJSON_GetObjectItem(json, "error"));
+	cJSON_Delete(json);
+	have(b, status_of("x/a", "10.1.0.2"));
+	turn(b);
+	expect_code(b, "Service x/a 10.1.0.2 Conflict", -EAGAIN);
+	while (b->n < 1 && uv_hrtime() < end)
+		uv_run(&b->loop, UV_RUN_ONCE);
+	expect_code(b, "Service x/a 10.1.0.2 Conflict", 0);
+	expect(b, "");
+}
+
 static void a_failed_write_is_tried_again(void **state)
 {
 	struct bed *b = *state;
@@ -587,6 +610,7 @@ int main(void)
 	        TEST(a_service_that_goes_takes_its_status_with_it),
 	        TEST(orphans_are_removed_when_a_reign_begins),
 	        TEST(what_somebody_else_wrote_is_put_right),
+	        TEST(another_writer_is_no_failure),
 	        TEST(a_failed_write_is_tried_again),
 	        TEST(a_new_reign_forgets_failures),
 	        TEST(refused_pools_give_nothing_new),

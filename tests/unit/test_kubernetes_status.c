@@ -147,7 +147,8 @@ static void times_change_with_the_status_only(void **state)
 	struct outcome o;
 
 	open_synced(f, "services");
-	list(f, "/services", SERVICE("web", "1", "{}"), NULL);
+	list(f, "/services",
+	     SERVICE("web", "1", PRESENT("," COND_AT("weft.dev/Served", "False", "Other", THEN))), NULL);
 	put(f, &o, WEFT_SERVICE, "d/web",
 	    "{\"loadBalancer\":{\"ingress\":[]},\"conditions\":[" COND(
 	            "weft.dev/LoadBalancer", "False", "Other") "," COND("weft.dev/Served", "False",
@@ -179,7 +180,7 @@ static void a_foreign_ingress_is_left_alone(void **state)
 	                    SERVICE("web", "1", "{\"loadBalancer\":{\"ingress\":[{\"ip\":\"192.0.2.9\"}]}}"),
 	                    "{\"metadata\":{\"resourceVersion\":\"1\"},\"status\":{\"conditions\":[" COND_AT(
 	                            "weft.dev/Served", "False", "NotAsWritten", "NOW") "]}}"),
-	           KUBE_OK, SERVICE("web", "2", "{}"));
+	           KUBE_OK, SERVICE("web", "2", "{\"loadBalancer\":{\"ingress\":[{\"ip\":\"192.0.2.9\"}]}}"));
 	put(f, &o, WEFT_SERVICE, "d/web", NULL);
 	answer_one(
 	        patch_of(
@@ -190,6 +191,82 @@ static void a_foreign_ingress_is_left_alone(void **state)
 	                "{\"metadata\":{\"resourceVersion\":\"2\"},\"status\":{\"conditions\":[" FOREIGN
 	                "]}}"),
 	        KUBE_OK, SERVICE("web", "3", "{}"));
+	expect_outcome(&o, 0);
+}
+
+#define GIVEN(ip) "\"loadBalancer\":{\"ingress\":[{\"ip\":\"" ip "\"}]}"
+#define SAYS(why)                                                                                           \
+	"{\"type\":\"weft.dev/LoadBalancer\",\"status\":\"False\",\"reason\":\"NoPool\",\"message\":\"" why \
+	"\"}"
+#define NO_POOL      "{\"loadBalancer\":{\"ingress\":[]},\"conditions\":[" SAYS("no IPPool") "]}"
+#define HAS(ip, why) "{" GIVEN(ip) ",\"conditions\":[" SAYS(why) "]}"
+
+/* We had nothing to give, and said so; another controller, of this class or another one, gave 10.9.0.10 then. */
+static void what_another_controller_gave_is_not_taken_away(void **state)
+{
+	struct fake *f = *state;
+	struct kube_call *c;
+	struct outcome o;
+
+	open_synced(f, "services");
+	list(f, "/services", SERVICE("web", "2", HAS("10.9.0.10", "no IPPool")), NULL);
+	put(f, &o, WEFT_SERVICE, "d/web", NULL);
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "2", HAS("10.9.0.10", "no IPPool")));
+	c = asked(f, "PATCH " WEB "/status");
+	assert_string_equal(c->body,
+	                    "{\"metadata\":{\"resourceVersion\":\"2\"},\"status\":{\"conditions\":null}}");
+	answer_one(c, KUBE_OK, SERVICE("web", "3", "{" GIVEN("10.9.0.10") "}"));
+	expect_outcome(&o, 0);
+	/* A part of an address is another address; what the condition names is ours. */
+	put(f, &o, WEFT_SERVICE, "d/web", NO_POOL);
+	answer(f, "GET " WEB, KUBE_OK,
+	       SERVICE("web", "4", HAS("10.9.0.10", "; it has 110.9.0.10 and 10.9.0.100")));
+	c = asked(f, "PATCH " WEB "/status");
+	assert_null(strstr(c->body, "ingress"));
+	answer_one(c, KUBE_OK, SERVICE("web", "5", HAS("10.9.0.10", "no IPPool")));
+	expect_outcome(&o, 0);
+	put(f, &o, WEFT_SERVICE, "d/web", NO_POOL);
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "6", HAS("10.9.0.10", "none; it has 10.9.0.10")));
+	c = asked(f, "PATCH " WEB "/status");
+	assert_non_null(strstr(c->body, "\"ingress\":null"));
+	answer_one(c, KUBE_OK, SERVICE("web", "7", NO_POOL));
+	expect_outcome(&o, 0);
+}
+
+/* It gave it between our look and our write: that is not written over, whoever decides has to see it first. */
+static void a_status_that_was_not_seen_is_not_overwritten(void **state)
+{
+	struct fake *f = *state;
+	struct kube_call *c;
+	struct outcome o;
+
+	open_synced(f, "services");
+	list(f, "/services", SERVICE("web", "1", "{}"), NULL);
+	put(f, &o, WEFT_SERVICE, "d/web", WANTED);
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "2", "{" GIVEN("192.0.2.7") "}"));
+	asked(f, "");
+	expect_outcome(&o, -EAGAIN);
+	/* The event is here before the answer, but not before the status was decided. */
+	put(f, &o, WEFT_SERVICE, "d/web", WANTED);
+	c = asked(f, "GET " WEB);
+	say(f, "/services", false, SERVICE("web", "2", "{" GIVEN("192.0.2.7") "}"));
+	answer_one(c, KUBE_OK, SERVICE("web", "2", "{" GIVEN("192.0.2.7") "}"));
+	asked(f, "");
+	expect_outcome(&o, -EAGAIN);
+	/* After a conflict, too. */
+	say(f, "/services", false, SERVICE("web", "3", "{}"));
+	put(f, &o, WEFT_SERVICE, "d/web", WANTED);
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "3", "{}"));
+	answer(f, "PATCH " WEB "/status", KUBE_CONFLICT, "");
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "4", "{" GIVEN("192.0.2.7") "}"));
+	expect_outcome(&o, -EAGAIN);
+	/* Decided with it: as decided. */
+	say(f, "/services", false, SERVICE("web", "4", "{" GIVEN("192.0.2.7") "}"));
+	put(f, &o, WEFT_SERVICE, "d/web", WANTED);
+	answer(f, "GET " WEB, KUBE_OK, SERVICE("web", "4", "{" GIVEN("192.0.2.7") "}"));
+	c = asked(f, "PATCH " WEB "/status");
+	assert_non_null(strstr(c->body, "10.9.0.1"));
+	answer_one(c, KUBE_OK, SERVICE("web", "5", WANTED));
 	expect_outcome(&o, 0);
 }
 
@@ -424,6 +501,8 @@ int main(void)
 	        FAKE_TEST(what_was_just_written_is_not_what_was_last_seen),
 	        FAKE_TEST(times_change_with_the_status_only),
 	        FAKE_TEST(a_foreign_ingress_is_left_alone),
+	        FAKE_TEST(what_another_controller_gave_is_not_taken_away),
+	        FAKE_TEST(a_status_that_was_not_seen_is_not_overwritten),
 	        FAKE_TEST(the_latest_status_wins),
 	        FAKE_TEST(what_fails_is_tried_until_it_is_superseded),
 	        FAKE_TEST(pools_have_a_status),

@@ -129,6 +129,31 @@ static void a_late_status_takes_nothing_from_anybody(void **state)
 	expect(lb, "x/a", "Assigned 10.1.0.1");
 }
 
+/* Another controller gave it something when there was no pool for it: that it keeps, whatever comes. */
+static void what_others_gave_is_kept(void **state)
+{
+	struct lb *lb = *state;
+
+	lb_ready(lb);
+	put_service(lb, lb_service("x/a", "4"), "");
+	put_service(lb, lb_service("x/b", "46"), "");
+	put_service(lb, lb_service("x/c", "4"), "");
+	expect_told(lb, "x/a NoPool\nx/b NoPool\nx/c NoPool");
+	put_service(lb, lb_service("x/a", "4"), "192.0.2.1");
+	expect_told(lb, "x/a Conflict 192.0.2.1");
+	put_service(lb, lb_service("x/a", "4"), "192.0.2.1");
+	expect_told(lb, "");
+	put_service(lb, lb_service("x/b", "46"), "10.1.0.1");
+	put_pool(lb, lb_pool("p", "10.1.0.1-10.1.0.9"));
+	expect(lb, "x/a", "Conflict 192.0.2.1");
+	expect_message(lb, "x/b", "it has 10.1.0.1");
+	expect(lb, "x/c", "Assigned 10.1.0.2");
+	/* What another one of ours has is not taken for given. */
+	put_service(lb, lb_service("x/d", "4"), "");
+	put_service(lb, lb_service("x/d", "4"), "10.1.0.2");
+	expect(lb, "x/d", "Assigned 10.1.0.3");
+}
+
 static void an_assigned_address_never_moves(void **state)
 {
 	struct lb *lb = *state;
@@ -382,6 +407,7 @@ int main(void)
 	        TEST(nothing_is_assigned_before_all_is_known),
 	        TEST(what_was_assigned_is_adopted),
 	        TEST(a_late_status_takes_nothing_from_anybody),
+	        TEST(what_others_gave_is_kept),
 	        TEST(an_assigned_address_never_moves),
 	        TEST(an_address_by_name),
 	        TEST(only_the_service_itself_moves_its_address),
