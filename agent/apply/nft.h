@@ -41,10 +41,10 @@ struct nft_shape {
 	        pod_cidrs[NFT_CIDRS]; /* of the cluster: keep their source towards ClusterIPs (S21) */
 	size_t n_pod_cidrs;
 
-	/* Marks of what belongs to no connection we know: from outside, and out of a tunnel. 0 = no such rule
-	 * (agent/plan/handover.h). */
-	uint32_t hand_over, hand_on;
-	bool hand_drop; /* what comes out of a tunnel is dropped, not reset */
+	/* Connections that began on other nodes (agent/plan/handover.h). */
+	uint32_t hand_mark; /* of segments for the next node; 0 = nothing is handed to anybody */
+	uint8_t hand_left;  /* nodes to ask */
+	bool hand_drop;     /* what the last one asked does not know is dropped, not reset */
 };
 
 struct nft;

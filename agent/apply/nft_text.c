@@ -16,6 +16,7 @@
  *
  *   pods, network -> input -5 services_in -> (IPVS) -> input 110 services_left
  *   this node -> output services_own -> (IPVS) -> loopback --^
+ *   network -> input -5 services_in -> handed -> (IPVS) -> output services_own -> tunnel to the next node
  *   IPVS -> output -> postrouting source
  *
  * - New connections are judged before IPVS; established ones pass, so that a backend which was taken from
@@ -38,10 +39,13 @@
 #include <string.h>
 
 #include "agent/apply/nft_private.h"
+#include "agent/plan/handover.h"
 
 #define KEY         ". meta l4proto . th dport"
-#define FROM_TUNNEL "iifname { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
-#define PODS        "iifname \"" WEFT_DEV_PREFIX "*\" iifname != { \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
+#define TUNNELS     "{ \"" WEFT_DEV_IPIP "\", \"" WEFT_DEV_SIT "\" }"
+#define FROM_TUNNEL "iifname " TUNNELS
+#define NOT_TUNNEL  "iifname != " TUNNELS
+#define PODS        "iifname \"" WEFT_DEV_PREFIX "*\" " NOT_TUNNEL
 
 struct family {
 	uint8_t af;
@@ -180,43 +184,66 @@ static void mark_and_judge(struct weft_buf *b, const char *who)
 }
 
 /*
- * A TCP segment that opens no connection, and of none that conntrack knows: IPVS gives it to a node that is being
- * drained. The connection's packets stay "new" here, as their replies go another way.
+ * A TCP segment that opens no connection, and of none that conntrack knows: IPVS gives it to the next node. The
+ * connection's packets stay "new" here, as their replies go another way.
  */
-static void hand_over_rules(struct weft_buf *b, const char *from, uint32_t mark)
+static void hand_rules(struct weft_buf *b, const struct nft_shape *shape)
 {
-	if (!mark)
-		return;
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; shape->hand_mark && i < 2; i++)
 		weft_buf_printf(b,
-		                "\t\t%s %s daddr @vip%c meta l4proto tcp tcp flags & (syn | rst) == 0"
-		                " ct state { new, invalid } counter meta mark set 0x%08x accept"
-		                " comment \"its node is being drained\"\n",
-		                from, families[i].ip, families[i].digit, mark);
+		                "\t\t%s daddr @vip%c meta l4proto tcp tcp flags & (syn | rst) == 0"
+		                " ct state { new, invalid } jump handed\n",
+		                families[i].ip, families[i].digit);
 }
 
-static void hand_drop_rules(struct weft_buf *b, const struct nft_shape *shape)
+static void handed(struct weft_buf *b, const struct nft_shape *shape)
 {
-	for (size_t i = 0; shape->hand_drop && i < 2; i++)
-		weft_buf_printf(
-		        b,
-		        "\t\t" FROM_TUNNEL " %s daddr @vip%c meta l4proto tcp tcp flags & (syn | rst) == 0"
-		        " ct state { new, invalid } counter drop comment \"sent again, it finds its node\"\n",
-		        families[i].ip, families[i].digit);
+	static const char *const ttl[] = {"ip ttl", "ip6 hoplimit"};
+
+	if (!shape->hand_mark)
+		return;
+	chain(b, "handed",
+	      "of connections that began on another node: nodes are asked in turn, the TTL counts them",
+	      NULL);
+	weft_buf_str(b, "\t\t" PODS " return\n");
+	for (size_t i = 0; i < 2; i++)
+		weft_buf_printf(b, "\t\t" FROM_TUNNEL " %s <= %d counter %s comment \"%s\"\n", ttl[i],
+		                HANDOVER_TTL, shape->hand_drop ? "drop" : "return",
+		                shape->hand_drop ? "nobody knows it: sent again, it finds its node"
+		                                 : "nobody knows it");
+	for (size_t i = 0; i < 2; i++)
+		weft_buf_printf(b, "\t\t" NOT_TUNNEL " %s set %d\n", ttl[i], HANDOVER_TTL + shape->hand_left);
+	weft_buf_printf(b, "\t\tcounter meta mark set 0x%08x accept comment \"handed to the next node\"\n",
+	                shape->hand_mark);
+	end(b);
+}
+
+/*
+ * IPVS gives its tunnels the address of the link they leave by. Other nodes let in what comes from the address of a
+ * node, which may be on the loopback.
+ */
+static void tunnel_source(struct weft_buf *b, const struct nft_shape *shape)
+{
+	char text[WEFT_ADDR_STR];
+
+	if (!shape->ipip && !shape->sit)
+		return;
+	weft_addr_str(&shape->local, text);
+	weft_buf_printf(b, "\t\tmeta l4proto { 4, 41 } ip daddr @peer4 ip saddr != %s ip saddr set %s\n",
+	                text, text);
 }
 
 static void services_in(struct weft_buf *b, const struct nft_shape *shape)
 {
 	chain(b, "services_own", "this node itself; source ranges bind it like others",
 	      "filter hook output priority mangle");
+	tunnel_source(b, shape);
 	mark_and_judge(b, "");
 	end(b);
 	chain(b, "services_in", "before IPVS, which is at priority 99",
 	      "filter hook input priority filter - 5");
 	decap_rules(b, shape);
-	hand_over_rules(b, "iifname != \"" WEFT_DEV_PREFIX "*\"", shape->hand_over);
-	hand_over_rules(b, FROM_TUNNEL, shape->hand_on);
-	hand_drop_rules(b, shape);
+	hand_rules(b, shape);
 	mark_and_judge(b, PODS " ");
 	for (size_t i = 0; i < 2; i++)
 		weft_buf_printf(b, "\t\t%s daddr " KEY " @refuse%c goto refused\n", families[i].ip,
@@ -326,6 +353,7 @@ void nft_text_table(struct weft_buf *b, const struct nft_shape *shape, const str
 	if (shape->services) {
 		refused(b);
 		judge(b);
+		handed(b, shape);
 		services_in(b, shape);
 		services_left(b, shape);
 		masquerade(b, shape);

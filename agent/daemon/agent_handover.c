@@ -15,6 +15,8 @@
 #include "agent/daemon/agent.h"
 #include "weft/cleanup.h"
 
+#define NODES_LOOKED_AT 64 /* with more of them, a ring of all is not even tried */
+
 static const struct weft_bgpconfig *bgpconfig(const struct agent *a)
 {
 	const struct weft_object *obj = cluster_get(a->cluster, WEFT_BGPCONFIG, "default");
@@ -37,7 +39,7 @@ void agent_handover_node(struct agent *a, const char *name)
 	bool there = node && cluster_wants_tunnel(a->cluster, AF_INET);
 
 	handover_node(a->handover, name, there && is_drained(a, node), there ? &node->node.ip4 : &nowhere,
-	              uv_now(a->loop));
+	              drain_wait_of(bgpconfig(a)), uv_now(a->loop));
 }
 
 static bool note_each(void *ctx, const struct weft_object *node)
@@ -75,9 +77,39 @@ void agent_handover_tell(struct agent *a)
 	                    reasons ? weft_buf_text(&why) : "announced as ever");
 }
 
-static bool hands_over(const struct handover_targets *t)
+/* Nodes that can be asked. One without blocks runs no weft, or has no tunnel. */
+struct members {
+	const struct agent *a;
+	struct handover_member list[HANDOVER_RING + 1]; /* one more than a ring: too many */
+	size_t n;
+};
+
+static bool is_any(void *ctx, const struct cluster_block *b)
 {
-	return weft_addr_is_set(&t->first) || weft_addr_is_set(&t->next);
+	(void)b;
+	return *(bool *)ctx = true;
+}
+
+static bool add_member(void *ctx, const struct weft_object *node)
+{
+	struct members *m = ctx;
+	bool has_block = false;
+
+	cluster_each_block_of(m->a->cluster, node->meta.name, is_any, &has_block);
+	if (has_block && weft_addr_is_set(&node->node.ip4))
+		m->list[m->n++] = (struct handover_member){node->meta.name, node->node.ip4};
+	return m->n == WEFT_ARRAY_LEN(m->list);
+}
+
+static struct handover_targets targets(const struct agent *a)
+{
+	uint64_t now = uv_now(a->loop);
+	struct members all = {.a = a};
+
+	if (handover_moves(a->handover, now) && cluster_count(a->cluster, WEFT_NODE) <= NODES_LOOKED_AT &&
+	    cluster_wants_tunnel(a->cluster, AF_INET))
+		cluster_each(a->cluster, WEFT_NODE, add_member, &all);
+	return handover_targets(a->handover, a->cfg.node_name, all.list, all.n, now);
 }
 
 bool agent_handover_ahead(struct agent *a)
@@ -85,8 +117,8 @@ bool agent_handover_ahead(struct agent *a)
 	struct handover_targets t;
 
 	cluster_each(a->cluster, WEFT_NODE, note_each, a);
-	t = handover_targets(a->handover, a->cfg.node_name);
-	return hands_over(&t);
+	t = targets(a);
+	return weft_addr_is_set(&t.next);
 }
 
 void agent_handover_plan(struct agent *a)
@@ -94,11 +126,10 @@ void agent_handover_plan(struct agent *a)
 	struct handover_targets t;
 
 	handover_turn(a->handover, uv_now(a->loop));
-	t = handover_targets(a->handover, a->cfg.node_name);
-	t.last = t.last && draining_settling(a->draining);
+	t = targets(a);
 	if (!serving_handover(a->serving, &t))
 		return;
-	a->hands_over = hands_over(&t);
+	a->hands_over = weft_addr_is_set(&t.next);
 	agent_want_sysctls(a);
 	agent_want_table(a);
 }

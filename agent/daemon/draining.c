@@ -15,7 +15,6 @@
 
 #define FILE_MAX  ((size_t)128 << 10)
 #define FROM_NODE (DRAIN_ANNOTATION | DRAIN_CORDON | DRAIN_EXCLUDED | DRAIN_AUTOSCALER)
-#define SETTLE_MS 10000
 #define ALL_COUNT 6
 
 struct draining {
@@ -27,7 +26,6 @@ struct draining {
 	bool seen_self;      /* since the start */
 	bool unsaved;        /* the file is older than what is in force */
 	bool stopping;
-	uint64_t settled_at; /* uv_now(): when routers have followed the last stage */
 	char fault[WEFT_ERR_TEXT];
 };
 
@@ -138,17 +136,10 @@ static void arm(struct draining *d, uint64_t now)
 {
 	uint64_t at = drain_deadline(d->drain), in = at == DRAIN_NEVER ? UINT64_MAX : left(at, now);
 
-	if (draining_settling(d) && left(d->settled_at, uv_now(d->o.loop)) < in)
-		in = left(d->settled_at, uv_now(d->o.loop));
 	if (in == UINT64_MAX)
 		uv_timer_stop(&d->timer);
 	else
 		uv_timer_start(&d->timer, on_timer, in, 0);
-}
-
-bool draining_settling(const struct draining *d)
-{
-	return uv_now(d->o.loop) < d->settled_at;
 }
 
 void draining_turn(struct draining *d)
@@ -156,10 +147,8 @@ void draining_turn(struct draining *d)
 	uint64_t now = now_ms();
 
 	take_self(d, now);
-	if (drain_turn(d->drain, now)) {
-		d->settled_at = uv_now(d->o.loop) + SETTLE_MS;
+	if (drain_turn(d->drain, now))
 		d->o.on_change(d->o.ctx);
-	}
 	tell(d);
 	save(d);
 	arm(d, now);

@@ -44,9 +44,6 @@ bool draining_stop(struct draining *d);
 /* After draining_stop(): withdrawn, and whoever wants to exit may. */
 bool draining_stopped(const struct draining *d);
 
-/* Our VIPs have just left, or are about to: routers may send each packet of a connection another way. */
-bool draining_settling(const struct draining *d);
-
 struct drain_state draining_state(const struct draining *d);
 const struct bgp_peer_drain *draining_peers(const struct draining *d, size_t *n);
 

@@ -321,6 +321,7 @@ static void plan_services(struct agent *a)
 		a->ipvs_read = true;
 		if (ipvs_resync(a->ipvs, uv_now(a->loop), &err) < 0)
 			note_failure(a, "reading IPVS", &err);
+		serving_handover_audit(a->serving);
 	}
 	agent_handover_plan(a);
 	serving_plan(a->serving);

@@ -96,8 +96,11 @@ static void audit(struct agent *a)
 		a->audit_at = 0;
 		return;
 	}
-	if (a->audit_at && now >= a->audit_at && ipvs_resync(a->ipvs, now, &err) < 0)
-		log_warning("reading IPVS: %s", err.text);
+	if (a->audit_at && now >= a->audit_at) {
+		if (ipvs_resync(a->ipvs, now, &err) < 0)
+			log_warning("reading IPVS: %s", err.text);
+		serving_handover_audit(a->serving);
+	}
 	if (!a->audit_at || now >= a->audit_at)
 		a->audit_at = now + every;
 }

@@ -64,8 +64,10 @@ void serving_refresh(struct serving *s, const struct weft_addr *ip4, const struc
 /* The node is drained: no VIP and no service CIDR is announced. Takes effect with serving_refresh(). */
 void serving_drain(struct serving *s, bool drained);
 
-/* Who gets what belongs to no connection of ours; t->last: drop what comes to us and is nobody's. True: it is other than before, the table's shape too. */
+/* Who gets what belongs to no connection of ours. True: it is other than before, the table's shape too. */
 bool serving_handover(struct serving *s, const struct handover_targets *t);
+/* After IPVS was read: what was handed over goes on, in a former life's ways too, until nothing of it is left. */
+void serving_handover_audit(struct serving *s);
 
 /* A Node came, went or changed its addresses: VIPs must not be one of them (H4). */
 void serving_node_changed(struct serving *s, const char *node);

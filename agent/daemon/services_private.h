@@ -111,7 +111,9 @@ struct serving {
 
 	/* services_handover.c */
 	struct handover_targets handover;
-	uint32_t mark_over, mark_on; /* 0 = never needed */
+	uint32_t hand_mark;                        /* 0 = IPVS was not read yet */
+	struct weft_addr hand_kept[HANDOVER_RING]; /* they get nothing new; what IPVS knows of goes on */
+	size_t n_hand_kept;
 
 	/* services_env.c */
 	struct weft_addr ip4, ip6;

@@ -17,6 +17,7 @@ struct drained {
 struct handover {
 	struct drained *list; /* by name */
 	size_t n;
+	uint64_t moves_until; /* 0 = they don't */
 };
 
 struct handover *handover_new(void)
@@ -57,33 +58,51 @@ static void insert_at(struct handover *h, size_t i, const char *name)
 	h->n++;
 }
 
+static void move_until(struct handover *h, uint64_t until)
+{
+	if (until > h->moves_until)
+		h->moves_until = until;
+}
+
+static void forget(struct handover *h, size_t i, uint64_t now)
+{
+	move_until(h, now + HANDOVER_LINGER_MS);
+	remove_at(h, i);
+}
+
 void handover_node(struct handover *h, const char *name, bool drained, const struct weft_addr *ip4,
-                   uint64_t now)
+                   uint64_t wait_ms, uint64_t now)
 {
 	size_t i = place(h, name);
 	bool known = i < h->n && !strcmp(h->list[i].name, name);
 
 	if (!weft_addr_is_set(ip4)) {
 		if (known)
-			remove_at(h, i);
+			forget(h, i, now);
 		return;
 	}
 	if (!drained) {
-		if (known && h->list[i].until == HANDOVER_NEVER)
-			h->list[i].until = now + HANDOVER_LINGER_MS;
+		if (!known || h->list[i].until != HANDOVER_NEVER)
+			return;
+		h->list[i].until = now + HANDOVER_LINGER_MS;
+		move_until(h, h->list[i].until);
 		return;
 	}
 	if (!known) {
-		if (h->n == HANDOVER_NODES)
+		if (h->n == HANDOVER_DRAINED)
 			return;
 		insert_at(h, i, name);
 	}
+	if (h->list[i].until != HANDOVER_NEVER)
+		move_until(h, now + wait_ms + HANDOVER_LINGER_MS);
 	h->list[i].ip4 = *ip4;
 	h->list[i].until = HANDOVER_NEVER;
 }
 
 void handover_turn(struct handover *h, uint64_t now)
 {
+	if (h->moves_until <= now)
+		h->moves_until = 0;
 	for (size_t i = h->n; i > 0; i--)
 		if (h->list[i - 1].until <= now)
 			remove_at(h, i - 1);
@@ -91,7 +110,7 @@ void handover_turn(struct handover *h, uint64_t now)
 
 uint64_t handover_deadline(const struct handover *h)
 {
-	uint64_t at = HANDOVER_NEVER;
+	uint64_t at = h->moves_until ? h->moves_until : HANDOVER_NEVER;
 
 	for (size_t i = 0; i < h->n; i++)
 		if (h->list[i].until < at)
@@ -99,18 +118,47 @@ uint64_t handover_deadline(const struct handover *h)
 	return at;
 }
 
-struct handover_targets handover_targets(const struct handover *h, const char *self)
+bool handover_moves(const struct handover *h, uint64_t now)
 {
-	size_t at = place(h, self);
-	bool in = at < h->n && !strcmp(h->list[at].name, self);
-	size_t first = in && at == 0 ? 1 : 0, next = at + 1;
-	struct handover_targets t;
+	return now < h->moves_until;
+}
 
-	memset(&t, 0, sizeof(t));
-	if (first < h->n)
-		t.first = h->list[first].ip4;
-	if (in && next < h->n)
-		t.next = h->list[next].ip4;
-	t.last = in && next == h->n;
-	return t;
+/* The ring as seen from one of its nodes, or from beside it. */
+struct view {
+	const char *self, *first, *next; /* names: of all, of those after us */
+	struct handover_targets t;
+	struct weft_addr first_ip4, next_ip4;
+};
+
+static void see(struct view *v, const char *name, const struct weft_addr *ip4)
+{
+	int order = strcmp(name, v->self);
+
+	if (!order)
+		return;
+	v->t.left++;
+	if (!v->first || strcmp(name, v->first) < 0) {
+		v->first = name;
+		v->first_ip4 = *ip4;
+	}
+	if (order > 0 && (!v->next || strcmp(name, v->next) < 0)) {
+		v->next = name;
+		v->next_ip4 = *ip4;
+	}
+}
+
+struct handover_targets handover_targets(const struct handover *h, const char *self,
+                                         const struct handover_member *all, size_t n, uint64_t now)
+{
+	struct view v = {.self = self, .t.drop = handover_moves(h, now)};
+
+	if (v.t.drop && n && n <= HANDOVER_RING)
+		for (size_t i = 0; i < n; i++)
+			see(&v, all[i].name, &all[i].ip4);
+	else
+		for (size_t i = 0; i < h->n; i++)
+			see(&v, h->list[i].name, &h->list[i].ip4);
+	if (v.t.left)
+		v.t.next = v.next ? v.next_ip4 : v.first_ip4;
+	return v.t;
 }

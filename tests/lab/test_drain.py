@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Drains: first the last resort, then no VIPs, and not one request or connection fails meanwhile."""
 
+import contextlib
 import json
 import re
 
@@ -40,9 +41,9 @@ def stage_of(node):
 
 
 def handed_over(node):
-    """Segments that this node has sent on to a drained one."""
-    text = node.ns.run("nft list chain inet weft services_in")
-    return sum(int(n) for n in re.findall(r"counter packets (\d+) .*meta mark set .*is being drained", text))
+    """Segments of connections that this node does not know, which it has handed to the next one."""
+    text = node.ns.run("nft list chain inet weft handed", check=False)
+    return sum(int(n) for n in re.findall(r"counter packets (\d+) .*meta mark set .*handed to the next node", text))
 
 
 def busiest(lab, address, port=80):
@@ -55,44 +56,59 @@ def busiest(lab, address, port=80):
     return node
 
 
-def test_connections_and_requests_survive_the_drain_of_their_node(lab):
-    """The node with most connections is drained by its annotation: the routers move its connections, and they live on."""
-    stage = lab.stage
+def go_on(traffic):
+    for each in traffic:
+        each.wait_answered(60) if isinstance(each, Hammer) else each.wait_progress()
+
+
+def wait_at_routers(lab, node, web, there):
+    """Until the node's router has both VIPs from it, or none."""
+    for tor in lab.tors(node.name):
+        wait_until(lambda: all((host(web.lb(f)) in tor.prefixes(f, node.name)) == there for f in (4, 6)), 30, f"{tor.name} to follow")
+
+
+def drain_and_return(lab, stage):
+    """The node with most connections is drained by its annotation: routers move its connections, and they live on. When
+    it is back, routers move others to it that began elsewhere meanwhile: these live on, too."""
     web = lab.service("web", stage.backends, target=8080, type="LoadBalancer")
     wait_routed(lab, web.lb(4), web.lb(6))
     for node in lab.nodes.values():
         wait_chosen(node, web, stage.backends)
-    with Hammer([stage.client], web.lb(4), 80, keep=8, new=2) as four, \
-            Hammer([stage.client], web.lb(6), 80, keep=8, new=2) as six:
+    with contextlib.ExitStack() as running:
+        traffic = [running.enter_context(Hammer([stage.client], web.lb(f), 80, keep=8, new=2)) for f in (4, 6)]
         node = busiest(lab, web.lb(4))
+        running.callback(annotate, lab, node, None)
         pod = next(p for p in [stage.near, stage.beside, stage.far, stage.lonely] if p.node is node)
         others = [each for each in lab.nodes.values() if each is not node]
-        with TcpStream(stage.client, pod) as stream:
-            annotate(lab, node, "true")
-            try:
-                wait_until(lambda: stage_of(node) == "last resort", 20, "the last resort")
-                check(host(web.lb(4)) in metrics(node), "the VIP is withdrawn before the wait is over")
-                for other in others:
-                    check("is being drained" in other.ns.run("nft list chain inet weft services_in"),
-                          f"{other.name} hands nothing over")
-                wait_until(lambda: stage_of(node) == "withdrawn", 30, "the VIPs to be withdrawn")
-                wait_until(lambda: not any(host(web.lb(f)) in metrics(node, f) for f in (4, 6)), 20, "no VIP in table 179")
-                blocks = [m for m in metrics(node).values() if m == 100]
-                check(blocks, f"no pod block is announced any more: {metrics(node)}")
-                for tor in lab.tors(node.name):
-                    wait_until(lambda: host(web.lb(4)) not in tor.prefixes(4, node.name), 20, f"{tor.name} to follow")
-                for each in (four, six, stream):
-                    each.wait_answered(60) if isinstance(each, Hammer) else each.wait_progress()
-                moved = {other.name: handed_over(other) for other in others}
-            except BaseException:
-                annotate(lab, node, None)
-                raise
-    annotate(lab, node, None)
-    for hammer in (four, six):
-        hammer.result.none_failed(f"{node.name} drained, handed over {moved}")
-    check(sum(moved.values()) > 0, f"no connection had to be handed over, nothing is shown: {moved}")
-    wait_until(lambda: stage_of(node) == "none", 20, "the end of the drain")
-    wait_until(lambda: host(web.lb(4)) in metrics(node), 20, "the VIP to be announced again")
+        traffic.append(running.enter_context(TcpStream(stage.client, pod)))
+        annotate(lab, node, "true")
+        wait_until(lambda: stage_of(node) == "last resort", 20, "the last resort")
+        check(host(web.lb(4)) in metrics(node), "the VIP is withdrawn before the wait is over")
+        for other in others:
+            other.ns.run("nft list chain inet weft handed")
+        wait_until(lambda: stage_of(node) == "withdrawn", 30, "the VIPs to be withdrawn")
+        wait_until(lambda: not any(host(web.lb(f)) in metrics(node, f) for f in (4, 6)), 20, "no VIP in table 179")
+        check(100 in metrics(node).values(), f"no pod block is announced any more: {metrics(node)}")
+        wait_at_routers(lab, node, web, False)
+        go_on(traffic)
+        moved = {other.name: handed_over(other) for other in others}
+        check(sum(moved.values()) > 0, f"no connection had to be handed over, nothing is shown: {moved}")
+
+        traffic += [running.enter_context(Hammer([stage.client], web.lb(f), 80, keep=8)) for f in (4, 6)]
+        go_on(traffic)
+        annotate(lab, node, None)
+        wait_until(lambda: stage_of(node) == "none", 20, "the end of the drain")
+        wait_at_routers(lab, node, web, True)
+        go_on(traffic)
+        back = handed_over(node)
+    for each in traffic:
+        if isinstance(each, Hammer):
+            each.result.none_failed(f"{node.name} drained and back; handed over {moved}, then {back}")
+    check(back > 0, f"no connection came to {node.name} that began elsewhere, nothing is shown")
+
+
+def test_connections_and_requests_survive_a_drain_and_its_end(lab):
+    drain_and_return(lab, lab.stage)
 
 
 def wait_communities(lab, node, prefix, expected):

@@ -316,7 +316,7 @@ def test_all_nodes_learn_of_a_drain_by_command(lab):
         return store.condition(node.name, "weft.dev/Draining").get("status") == "True"
 
     def handed():
-        return "is being drained" in other.ns.run("nft list chain inet weft services_in")
+        return "jump handed" in other.ns.run("nft list chain inet weft services_in")
 
     check(not drained(), "the condition is there before the drain")
     node.weftctl("drain", "--wait", "2")

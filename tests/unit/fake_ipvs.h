@@ -112,9 +112,13 @@ static inline int fake_write_dest(struct fake_ipvs *k, int cmd, const struct ipv
 	if (cmd == IPVS_CMD_DEL_DEST) {
 		*there = service->dest[--service->n];
 	} else {
+		uint32_t active = there ? there->active : 0;
+
 		if (service->n == FAKE_DESTS)
 			abort();
-		*(there ? there : &service->dest[service->n++]) = *d;
+		there = there ? there : &service->dest[service->n++];
+		*there = *d;
+		there->active = active;
 	}
 	return 0;
 }
@@ -189,6 +193,13 @@ static inline int fake_tell_dests(struct fake_ipvs *k, const struct ipvs_msg_ser
 	for (size_t i = 0; s && i < s->n && rc == 0; i++) {
 		netlink_msg_reset(msg);
 		ipvs_msg_dest(msg, FAKE_FAMILY, IPVS_MSG_NEW, &who->key, &s->dest[i]);
+		if (s->dest[i].active) { /* what is only read */
+			struct nlattr *nest =
+			        nlmsg_find_attr(nlmsg_hdr(msg), GENL_HDRLEN, IPVS_CMD_ATTR_DEST);
+
+			nla_put_u32(msg, IPVS_DEST_ATTR_ACTIVE_CONNS, s->dest[i].active);
+			nest->nla_len = (uint16_t)(nest->nla_len + nla_total_size(sizeof(uint32_t)));
+		}
 		if (s->dest[i].odd) {
 			struct nlattr *nest =
 			        nlmsg_find_attr(nlmsg_hdr(msg), GENL_HDRLEN, IPVS_CMD_ATTR_DEST);

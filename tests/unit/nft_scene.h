@@ -169,6 +169,49 @@ static inline int build(void **state)
 	return 0;
 }
 
+/* --- weft's table --- */
+
+static inline struct nft_shape shape_of_services(void)
+{
+	struct nft_shape s = {.tunnel4 = addr("10.244.0.1"),
+	                      .tunnel6 = addr("fd44::1"),
+	                      .services = true,
+	                      .node4 = addr("10.1.1.1"),
+	                      .node6 = addr("fd01::1"),
+	                      .n_service_cidrs = 2,
+	                      .n_pod_cidrs = 2};
+
+	s.service_cidrs[0] = prefix("10.96.0.0/16");
+	s.service_cidrs[1] = prefix("fd96::/112");
+	s.pod_cidrs[0] = prefix("10.244.0.0/16");
+	s.pod_cidrs[1] = prefix("fd44::/48");
+	return s;
+}
+
+/* A table with the shape and four VIPs, and none. */
+static inline int setup(void **state)
+{
+	struct nft_shape shape = shape_of_services();
+
+	(void)state;
+	nft = nft_new(NULL, NULL);
+	assert_non_null(nft);
+	nft_want(nft, &shape);
+	for (int i = 0; i < 2; i++) {
+		want(nft, element(SVC_SET_VIP, worlds[i].balancer, 0));
+		want(nft, element(SVC_SET_VIP, worlds[i].local, 0));
+	}
+	apply(nft);
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	(void)state;
+	nft_free(nft);
+	return netns_run(ipvs ? "nft flush ruleset; ipvsadm -C" : "nft flush ruleset", NULL, 0);
+}
+
 /* --- sockets --- */
 
 struct sock_addr {
@@ -286,14 +329,14 @@ static inline void refused(enum place p, const char *to, uint16_t port)
 	refused_udp(p, to, port);
 }
 
-/* How many packets did the rules with this text in this chain count? */
-static inline unsigned counted(const char *chain, const char *text)
+/* How many packets did the rules with this text in this chain of a table count? */
+static inline unsigned counted_in(const char *table, const char *chain, const char *text)
 {
 	char command[128], *line, *save = NULL;
 	static char out[16 * 1024];
 	unsigned sum = 0, packets;
 
-	snprintf(command, sizeof(command), "nft list chain inet weft %s", chain);
+	snprintf(command, sizeof(command), "nft list chain inet %s %s", table, chain);
 	netns_run(command, out, sizeof(out));
 	for (line = strtok_r(out, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		const char *at = strstr(line, "counter packets ");
@@ -302,6 +345,11 @@ static inline unsigned counted(const char *chain, const char *text)
 			sum += packets;
 	}
 	return sum;
+}
+
+static inline unsigned counted(const char *chain, const char *text)
+{
+	return counted_in("weft", chain, text);
 }
 
 /* A packet is sent, and counted where it is dropped; nobody hears of it. */

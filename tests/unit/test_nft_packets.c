@@ -14,46 +14,6 @@
 
 #define MARK 0x57000001
 
-static struct nft_shape shape_of_services(void)
-{
-	struct nft_shape s = {.tunnel4 = addr("10.244.0.1"),
-	                      .tunnel6 = addr("fd44::1"),
-	                      .services = true,
-	                      .node4 = addr("10.1.1.1"),
-	                      .node6 = addr("fd01::1"),
-	                      .n_service_cidrs = 2,
-	                      .n_pod_cidrs = 2};
-
-	s.service_cidrs[0] = prefix("10.96.0.0/16");
-	s.service_cidrs[1] = prefix("fd96::/112");
-	s.pod_cidrs[0] = prefix("10.244.0.0/16");
-	s.pod_cidrs[1] = prefix("fd44::/48");
-	return s;
-}
-
-static int setup(void **state)
-{
-	struct nft_shape shape = shape_of_services();
-
-	(void)state;
-	nft = nft_new(NULL, NULL);
-	assert_non_null(nft);
-	nft_want(nft, &shape);
-	for (int i = 0; i < 2; i++) {
-		want(nft, element(SVC_SET_VIP, worlds[i].balancer, 0));
-		want(nft, element(SVC_SET_VIP, worlds[i].local, 0));
-	}
-	apply(nft);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	nft_free(nft);
-	return netns_run(ipvs ? "nft flush ruleset; ipvsadm -C" : "nft flush ruleset", NULL, 0);
-}
-
 /* --- without IPVS: what nobody serves --- */
 
 static void daemons_of_the_host_are_on_no_vip(void **state)
