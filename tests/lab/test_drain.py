@@ -6,7 +6,7 @@ import json
 import re
 
 from stage import Stage, host, wait_chosen, wait_routed
-from weftlab import Hammer, LabError, TcpStream, check, equal, wait_until
+from weftlab import Hammer, Lab, LabError, TcpStream, check, equal, wait_until
 
 LAB = {"topology": "racks", "services": True, "bfd_ms": 2000}
 SHARED = True
@@ -109,6 +109,14 @@ def drain_and_return(lab, stage):
 
 def test_connections_and_requests_survive_a_drain_and_its_end(lab):
     drain_and_return(lab, lab.stage)
+
+
+def test_they_survive_with_node_addresses_on_the_loopback():
+    """Each node has two links with addresses of their own; tunnels have to come from the node's."""
+    with Lab("two-tors", services=True, bfd_ms=2000) as lab:
+        stage = Stage(lab)
+        lab.lb_pools()
+        drain_and_return(lab, stage)
 
 
 def wait_communities(lab, node, prefix, expected):
