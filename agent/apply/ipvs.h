@@ -30,6 +30,8 @@
 
 #define IPVS_NEVER UINT64_MAX
 
+#define IPVS_TIMEOUTS "ipvs.timeouts" /* the record of ipvs_set_timeouts(), in stateDir */
+
 struct ipvs;
 
 typedef bool (*ipvs_owns_fn)(void *ctx, const struct svc_virtual_key *key);
@@ -92,8 +94,14 @@ int ipvs_read(struct ipvs *i, const struct svc_virtual_key *key, struct ipvs_ser
               struct weft_err *err);
 void ipvs_service_info_free(struct ipvs_service_info *info);
 
-/* Timeouts of TCP, TCP after FIN, UDP in seconds (S28: 86400, 120, 300); written only if they differ. */
-int ipvs_set_timeouts(struct ipvs *i, uint32_t tcp, uint32_t tcp_fin, uint32_t udp, struct weft_err *err);
+/*
+ * Timeouts of TCP, TCP after FIN, UDP in seconds (S28: 86400, 120, 300); written only if they differ. record: a file
+ * (stateDir/ipvs.timeouts) to which what was there goes first, unless it exists; without it nothing is changed.
+ */
+int ipvs_set_timeouts(struct ipvs *i, uint32_t tcp, uint32_t tcp_fin, uint32_t udp, const char *record,
+                      struct weft_err *err);
+/* What the record says, and remove it. 1: done; 0: there is none; -EINVAL: it is damaged, and stays. */
+int ipvs_restore_timeouts(struct ipvs *i, const char *record, struct weft_err *err);
 
 enum ipvs_state { IPVS_INSTALLED, IPVS_PENDING, IPVS_NOT_READY, IPVS_FAILED, IPVS_STALE };
 const char *ipvs_state_name(enum ipvs_state state);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Reading back: ipvs_resync(), one service, timeouts, ipvs_cleanup().
+ * Reading back: ipvs_resync(), one service, ipvs_cleanup().
  *
  * All services are dumped first, then the destinations of each that is wanted or ours. Nothing marks a dump
  * as interrupted: a service that it missed is found when it is added again (EEXIST), one that vanished
@@ -352,35 +352,6 @@ void ipvs_service_info_free(struct ipvs_service_info *info)
 	free(info->dests);
 	info->dests = NULL;
 	info->n = 0;
-}
-
-/* --- timeouts --- */
-
-static int take_timeouts(void *ctx, const struct nlmsghdr *nlh)
-{
-	return ipvs_msg_timeouts_parse(nlh, ctx);
-}
-
-int ipvs_set_timeouts(struct ipvs *i, uint32_t tcp, uint32_t tcp_fin, uint32_t udp, struct weft_err *err)
-{
-	struct ipvs_msg_timeouts want = {.tcp = tcp, .tcp_fin = tcp_fin, .udp = udp}, have = {0};
-	struct netlink_sink sink = {.msg = take_timeouts, .ctx = &have};
-	int rc;
-
-	if (!ipvs_available(i, err))
-		return -ENOENT;
-	netlink_msg_reset(i->msg);
-	rc = ipvs_msg_get_timeouts(i->msg, i->family);
-	if (!rc)
-		rc = netlink_get(i->nl, i->msg, &sink, err);
-	if (rc)
-		return weft_err_wrap(err, "reading IPVS timeouts"), rc;
-	if (have.tcp == tcp && have.tcp_fin == tcp_fin && have.udp == udp)
-		return 0;
-	netlink_msg_reset(i->msg);
-	rc = ipvs_msg_set_timeouts(i->msg, i->family, &want);
-	return rc ? weft_err_errno(err, rc, "setting IPVS timeouts")
-	          : netlink_one(i->nl, i->msg, "setting IPVS timeouts", err);
 }
 
 /* --- cleanup --- */

@@ -13,6 +13,7 @@
 
 #include "agent/apply/fib.h"
 #include "agent/apply/foreign.h"
+#include "agent/apply/ipvs.h"
 #include "agent/apply/link.h"
 #include "agent/apply/nft.h"
 #include "agent/apply/sysctl.h"
@@ -140,6 +141,21 @@ static void clean_ipvs(struct job *j)
 	printf("removed %zu IPVS services\n", n);
 }
 
+static void restore_timeouts(struct job *j)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	struct ipvs *ipvs = ipvs_new(NULL, NULL, &err);
+	char record[WEFT_PATH_MAX + 32];
+	int r;
+
+	snprintf(record, sizeof(record), "%s/" IPVS_TIMEOUTS, j->cfg->state_dir);
+	r = ipvs ? ipvs_restore_timeouts(ipvs, record, &err) : weft_err_errno(&err, ENOMEM, "IPVS");
+	check(j, "timeouts of IPVS", r, &err);
+	if (r > 0)
+		printf("restored the timeouts of IPVS\n");
+	ipvs_free(ipvs);
+}
+
 static void clean_kernel(struct job *j)
 {
 	struct weft_err err = WEFT_ERR_INIT;
@@ -148,6 +164,7 @@ static void clean_kernel(struct job *j)
 	size_t n = 0;
 
 	clean_ipvs(j); /* before the routes: they tell which VIPs are ours */
+	restore_timeouts(j);
 	check(j, "routes", fib_cleanup(j->nl, &n, &err), &err);
 	printf("removed %zu routes\n", n);
 	clean_bird_routes(j);

@@ -72,6 +72,7 @@ static void listen_health(struct agent *a)
 
 static void set_up_ipvs(struct agent *a)
 {
+	char record[WEFT_PATH_MAX + 32];
 	struct weft_err err = WEFT_ERR_INIT;
 
 	if (a->ipvs_ready == ipvs_available(a->ipvs, NULL))
@@ -81,7 +82,8 @@ static void set_up_ipvs(struct agent *a)
 		return;
 	agent_want_sysctls(a);
 	sysctl_resync(a->sysctl); /* its settings are there only now */
-	if (ipvs_set_timeouts(a->ipvs, IPVS_TCP_S, IPVS_TCP_FIN_S, IPVS_UDP_S, &err) < 0)
+	snprintf(record, sizeof(record), "%s/" IPVS_TIMEOUTS, a->cfg.state_dir);
+	if (ipvs_set_timeouts(a->ipvs, IPVS_TCP_S, IPVS_TCP_FIN_S, IPVS_UDP_S, record, &err) < 0)
 		log_warning("timeouts of IPVS: %s", err.text);
 }
 

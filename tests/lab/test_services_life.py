@@ -484,12 +484,19 @@ def test_cleanup_leaves_nothing():
     with Lab("racks", agents=False, services=True) as lab:
         node = lab["r1n1"]
         node.ns.run("ipvsadm -A -t 192.0.2.200:80 -s rr")  # somebody else's
+        node.ns.run("ipvsadm --set 800 100 200")
         before = snapshot(node.ns)
         made = lab.service("web", [node], target=8080, type="LoadBalancer", externalTrafficPolicy="Local")
         node.start()
         wait_until(node.ready, 60, "the conflist")
         wait_virtual(node, made.key(4), bool, "the Service")
         wait_virtual(node, ("TCP", node.ip4, made.node_port), bool, "its node port")
+        timeouts = lambda: node.ns.run("ipvsadm -Ln --timeout").split(":")[1].split()
+        wait_until(lambda: timeouts() == ["86400", "120", "300"], 30, "weft's timeouts of IPVS")
+        node.restart_weftd(kill=True)
         node.stop()
-        check("removed" in node.cleanup(), "cleanup says nothing")
+        said = node.cleanup()
+        check("removed" in said and "restored the timeouts of IPVS" in said, f"cleanup says what it did: {said!r}")
+        equal(timeouts(), ["800", "100", "200"], "timeouts of IPVS")
+        check(not os.path.exists(f"{node.directory}/state/ipvs.timeouts"), "the record of timeouts is left")
         before.same(snapshot(node.ns), "everything on the node before and after weft's life")

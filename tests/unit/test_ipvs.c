@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The IPVS reconciler through the kernel seam (fake_ipvs.h): wishes, restarts, ownership. */
 #include "tests/unit/ipvs_fixture.h"
+#include "tests/unit/tmpdir.h"
+#include "weft/cleanup.h"
+#include "weft/file.h"
 
 static void test_add_and_remove(void **state)
 {
@@ -382,18 +385,69 @@ static void test_read(void **state)
 	assert_int_equal(ipvs_read(w->ipvs, KEY(virtual(2)), &info, NULL), -ENOENT);
 }
 
-/* S28: written only if they differ. */
+/* S28: written only if they differ. What was there first is put back, over any number of lives. */
 static void test_timeouts(void **state)
 {
 	struct world *w = *state;
+	char dir[TMPDIR_SIZE], record[TMPDIR_SIZE + 16];
 
-	assert_int_equal(ipvs_set_timeouts(w->ipvs, 86400, 120, 300, NULL), 0);
-	assert_int_equal(w->kernel.messages, 1);
-	assert_int_equal(w->kernel.timeouts[0], 86400);
+	tmpdir_make(dir);
+	snprintf(record, sizeof(record), "%s/timeouts", dir);
+	w->kernel.timeouts[0] = 900;
+	w->kernel.timeouts[1] = 120;
+	w->kernel.timeouts[2] = 250;
+	assert_int_equal(ipvs_restore_timeouts(w->ipvs, record, NULL), 0);
+	for (int life = 0; life < 2; life++) {
+		assert_int_equal(ipvs_set_timeouts(w->ipvs, 86400 + life, 120, 300, record, NULL), 0);
+		assert_int_equal(w->kernel.messages, life + 1);
+		assert_int_equal(w->kernel.timeouts[0], 86400 + life);
+		assert_int_equal(w->kernel.timeouts[1], 120);
+		assert_int_equal(w->kernel.timeouts[2], 300);
+		assert_int_equal(ipvs_set_timeouts(w->ipvs, 86400 + life, 120, 300, record, NULL), 0);
+		assert_int_equal(w->kernel.messages, life + 1);
+	}
+	assert_int_equal(ipvs_restore_timeouts(w->ipvs, record, NULL), 1);
+	assert_int_equal(w->kernel.timeouts[0], 900);
 	assert_int_equal(w->kernel.timeouts[1], 120);
-	assert_int_equal(w->kernel.timeouts[2], 300);
-	assert_int_equal(ipvs_set_timeouts(w->ipvs, 86400, 120, 300, NULL), 0);
-	assert_int_equal(w->kernel.messages, 1);
+	assert_int_equal(w->kernel.timeouts[2], 250);
+	assert_int_equal(access(record, F_OK), -1);
+	assert_int_equal(ipvs_restore_timeouts(w->ipvs, record, NULL), 0);
+	tmpdir_remove(dir);
+}
+
+static void test_timeouts_without_a_sound_record(void **state)
+{
+	static const char *const damaged[] = {"",
+	                                      "900 120 300",
+	                                      "900 120\n",
+	                                      "900 120 0\n",
+	                                      "9 9 9 9\n",
+	                                      "-9 120 300\n",
+	                                      "900 120 4294967297\n",
+	                                      "900  120 300\n",
+	                                      "9 9 9\nx",
+	                                      "a b c\n",
+	                                      " 9 9 9\n",
+	                                      "2000001 9 9\n"};
+	char dir[TMPDIR_SIZE], record[TMPDIR_SIZE + 16];
+	struct world *w = *state;
+	struct weft_err err = WEFT_ERR_INIT;
+
+	tmpdir_make(dir);
+	snprintf(record, sizeof(record), "%s/no/timeouts", dir);
+	w->kernel.timeouts[0] = 900;
+	assert_true(ipvs_set_timeouts(w->ipvs, 86400, 120, 300, record, &err) < 0);
+	assert_int_equal(w->kernel.timeouts[0], 900); /* nobody could put it back */
+	snprintf(record, sizeof(record), "%s/timeouts", dir);
+	for (size_t i = 0; i < WEFT_ARRAY_LEN(damaged); i++) {
+		assert_int_equal(weft_file_replace(record, damaged[i], strlen(damaged[i]), 0600, NULL), 0);
+		if (ipvs_restore_timeouts(w->ipvs, record, &err) != -EINVAL)
+			fail_msg("taken: \"%s\"", damaged[i]);
+		assert_non_null(strstr(err.text, "timeouts"));
+		assert_int_equal(access(record, F_OK), 0);
+	}
+	assert_int_equal(w->kernel.messages, 0);
+	tmpdir_remove(dir);
 }
 
 int main(void)
@@ -420,6 +474,7 @@ int main(void)
 	        T(test_bounded),
 	        T(test_read),
 	        T(test_timeouts),
+	        T(test_timeouts_without_a_sound_record),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

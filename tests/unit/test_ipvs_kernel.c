@@ -20,6 +20,7 @@
 #include "agent/apply/ipvs.h"
 #include "agent/kernel/ct_msg.h"
 #include "tests/unit/netns.h"
+#include "tests/unit/tmpdir.h"
 #include "weft/cleanup.h"
 #include "weft/log.h"
 
@@ -232,12 +233,19 @@ static void test_read_and_timeouts(void **state)
 	struct ipvs *i = start();
 	struct ipvs_service_info info;
 	struct svc_virtual v = virtual("10.96.0.1", IPPROTO_UDP, 53);
-	char out[256];
+	char out[256], dir[TMPDIR_SIZE], record[TMPDIR_SIZE + 16];
 
 	(void)state;
-	assert_int_equal(ipvs_set_timeouts(i, 86400, 120, 300, NULL), 0);
+	tmpdir_make(dir);
+	snprintf(record, sizeof(record), "%s/timeouts", dir);
+	netns_run("ipvsadm --set 800 100 200", NULL, 0);
+	assert_int_equal(ipvs_set_timeouts(i, 86400, 120, 300, record, NULL), 0);
 	assert_int_equal(netns_run("ipvsadm -Ln --timeout", out, sizeof(out)), 0);
 	assert_string_equal(out, "Timeout (tcp tcpfin udp): 86400 120 300\n");
+	assert_int_equal(ipvs_restore_timeouts(i, record, NULL), 1);
+	assert_int_equal(netns_run("ipvsadm -Ln --timeout", out, sizeof(out)), 0);
+	assert_string_equal(out, "Timeout (tcp tcpfin udp): 800 100 200\n");
+	tmpdir_remove(dir);
 	assert_int_equal(ipvs_read(i, &v.key, &info, NULL), -ENOENT);
 	WANT(i, v, dest("10.244.0.1", 5353, 1), dest("10.244.0.2", 5354, 2));
 	apply(i);
