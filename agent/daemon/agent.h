@@ -132,6 +132,7 @@ struct agent {
 	char health_fault[WEFT_ERR_TEXT];
 	bool firewall_dirty;          /* somebody changed nftables since input_drop was found out */
 	char input_drop[256];         /* a foreign chain that drops what comes in (H11) */
+	char legacy_drop[256];        /* the same of iptables-legacy, as it was read last */
 	uint64_t services_applied_ms; /* Unix time of the last turn that left nothing waiting */
 
 	uv_poll_t monitor_poll, nft_poll;
@@ -188,7 +189,8 @@ void agent_services_close(struct agent *a);
 bool agent_services_event(struct agent *a, const struct weft_event *ev); /* true: taken */
 void agent_services_ready(struct agent *a); /* IPVS settings, audit, health listener: what is due */
 uint64_t agent_services_deadline(const struct agent *a);
-const char *agent_input_drop(struct agent *a);
+const char *agent_input_drop(struct agent *a); /* "" = none */
+const char *agent_legacy_drop(struct agent *a);
 
 /* metrics_node.c: what Prometheus scrapes. */
 int agent_metrics_open(struct agent *a, struct weft_err *err);

@@ -10,6 +10,7 @@
 
 #include "agent/daemon/agent.h"
 #include "agent/daemon/controller.h"
+#include "agent/kernel/legacy_filter.h"
 #include "weft/log.h"
 
 #define UPDATE_MAX_MS   60000 /* S26 */
@@ -83,6 +84,7 @@ static void set_up_ipvs(struct agent *a)
 	agent_want_sysctls(a);
 	sysctl_resync(a->sysctl); /* its settings are there only now */
 	snprintf(record, sizeof(record), "%s/" IPVS_TIMEOUTS, a->cfg.state_dir);
+	agent_legacy_drop(a);
 	if (ipvs_set_timeouts(a->ipvs, IPVS_TCP_S, IPVS_TCP_FIN_S, IPVS_UDP_S, record, &err) < 0)
 		log_warning("timeouts of IPVS: %s", err.text);
 }
@@ -144,6 +146,28 @@ const char *agent_input_drop(struct agent *a)
 	if (nft_foreign_input_drop(a->nft, a->input_drop, &err) < 0)
 		log_warning("reading the rules of others: %s", err.text);
 	return a->input_drop;
+}
+
+/* It tells of no change: read each time. The log has what is new. */
+const char *agent_legacy_drop(struct agent *a)
+{
+	struct weft_err err = WEFT_ERR_INIT;
+	int v4 = legacy_filter_drops(AF_INET, &err), v6 = legacy_filter_drops(AF_INET6, &err);
+	char text[sizeof(a->legacy_drop)] = "";
+
+	if (v4 > 0 || v6 > 0)
+		snprintf(text, sizeof(text),
+		         "the chain INPUT of %s drops incoming packets by default: what it does not accept "
+		         "reaches no Service; accept service addresses and node ports there",
+		         v6 <= 0   ? "iptables-legacy"
+		         : v4 <= 0 ? "ip6tables-legacy"
+		                   : "iptables-legacy and ip6tables-legacy");
+	else if (v4 < 0 || v6 < 0)
+		snprintf(text, sizeof(text), "%.200s", err.text);
+	if (text[0] && strcmp(text, a->legacy_drop))
+		log_warning("%s", text);
+	memcpy(a->legacy_drop, text, sizeof(text));
+	return a->legacy_drop;
 }
 
 /* --- life --- */

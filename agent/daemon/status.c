@@ -133,6 +133,8 @@ static void add_services(struct agent *a, cJSON *root, cJSON *problems)
 		status_problem(problems, "IPVS", "", err.text);
 	if (s.vips && agent_input_drop(a)[0])
 		status_problem(problems, "firewall", "", agent_input_drop(a));
+	if (s.vips && agent_legacy_drop(a)[0])
+		status_problem(problems, "firewall", "", a->legacy_drop);
 	if (a->health_fault[0])
 		status_problem(problems, "health listener", "", a->health_fault);
 	serving_each_problem(a->serving, service_problem, &w);

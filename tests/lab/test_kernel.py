@@ -34,6 +34,10 @@ def test_nftables():
     run("test_trace")
 
 
+def test_iptables_legacy():
+    run("test_legacy_filter", WEFT_TEST_LEGACY="1")
+
+
 def test_nftables_packets():
     run("test_nft_packets", WEFT_TEST_IPVS="1")
 

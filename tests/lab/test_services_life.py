@@ -461,6 +461,16 @@ def test_h11_a_firewall_that_drops_input_is_told(lab):
     finally:
         node.ns.run("nft delete table inet strict")
     wait_until(lambda: "strict" not in problems(node), 20, "the report to go")
+    for command in "iptables-legacy", "ip6tables-legacy":
+        node.ns.run(f"{command} -A INPUT -j ACCEPT")
+        check("firewall" not in problems(node), problems(node))
+        node.ns.run(f"{command} -P INPUT DROP")
+        try:
+            wait_until(lambda: f"INPUT of {command} drops" in problems(node), 20, f"a report that names {command}")
+        finally:
+            node.ns.run(f"{command} -P INPUT ACCEPT")
+            node.ns.run(f"{command} -F INPUT")
+        wait_until(lambda: "firewall" not in problems(node), 20, "the report to go")
 
 
 def test_two_services_with_one_address_and_port(lab):
