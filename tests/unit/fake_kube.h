@@ -511,8 +511,9 @@ static inline int fake_teardown(void **state)
 #define GAVE "10.9.0.1 from IPPool lb"
 #define COND(type, status, reason) \
 	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" GAVE "\"}"
-#define COND_AT(type, status, reason, at)                                                               \
-	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" GAVE "\"," \
+#define COND_AT(type, status, reason, at)                                                                \
+	"{\"type\":\"" type "\",\"status\":\"" status "\",\"reason\":\"" reason "\",\"message\":\"" GAVE \
+	"\","                                                                                            \
 	"\"lastTransitionTime\":\"" at "\"}"
 #define FOREIGN COND_AT("other.io/X", "True", "A", THEN)
 #define SERVICE(name, version, status)                                                                          \
