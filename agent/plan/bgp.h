@@ -25,7 +25,7 @@
 #define BGP_DEFAULT_PORT      179
 #define BGP_PROTOCOL_NAME_MAX 64  /* BIRD's limit for a symbol */
 #define BGP_PASSWORD_MAX      80  /* TCP_MD5SIG_MAXKEYLEN; BIRD parses 81 and then the protocol goes down */
-#define BGP_DESCRIPTION_MAX   200 /* BIRD strings: far below the 4,096 bytes that crash it */
+#define BGP_DESCRIPTION_MAX   255 /* of a string in bird.conf: agent/bird/guard.h */
 
 enum bgp_profile {
 	BGP_FAST,     /* BFD, graceful restart aware */

@@ -365,6 +365,36 @@ static void hostile_values_never_reach_the_file(void **state)
 	assert_string_equal(before, after);
 }
 
+/* Reading so much would cost every session its hold time. Those that are not rendered do not count. */
+static void too_many_sessions_are_refused(void **state)
+{
+	struct bed *bed = *state;
+	weft_autofree struct bgp_peer *many = calloc(1001, sizeof(*many));
+	weft_autofree char *before = read_text(bed->conf), *after = NULL;
+	struct bird_apply_status status;
+	struct sample s;
+
+	sample(&s);
+	s.m.peers = many;
+	s.m.n_peers = 1001;
+	for (unsigned i = 0; i < 1001; i++) {
+		many[i] = s.peer;
+		many[i].password = NULL;
+		many[i].password_len = 0;
+		snprintf(many[i].protocol, sizeof(many[i].protocol), "peer_%u", i);
+	}
+	bird_apply_want(bed->apply, &s.m);
+	wait_for(bed, BIRD_CONFIG_REFUSED, true);
+	bird_apply_status(bed->apply, &status);
+	assert_non_null(strstr(status.error, "1001 BGP sessions on this node, 1000 are possible"));
+	after = read_text(bed->conf);
+	assert_string_equal(before, after);
+	for (unsigned i = 1; i < 1001; i++)
+		strcpy(many[i].reason, "its Secret is missing");
+	bird_apply_want(bed->apply, &s.m);
+	wait_for(bed, BIRD_CONFIG_LOADED, true);
+}
+
 static void peers_with_a_reason_are_left_out(void **state)
 {
 	struct bed *bed = *state;
@@ -426,6 +456,7 @@ int main(void)
 	        cmocka_unit_test(a_killed_check_is_tried_again),
 	        cmocka_unit_test(a_refused_text_leaves_the_former_one),
 	        cmocka_unit_test(hostile_values_never_reach_the_file),
+	        cmocka_unit_test(too_many_sessions_are_refused),
 	        cmocka_unit_test(peers_with_a_reason_are_left_out),
 	        cmocka_unit_test(a_killed_bird_is_noticed_and_told_again),
 	        cmocka_unit_test(both_profiles_and_empty_models_are_accepted),

@@ -88,6 +88,25 @@ static void numbers_come_from_node_config_default(void **state)
 	cluster_free(c);
 }
 
+/* As long as BGPPeer takes it. */
+static void a_description_is_whole(void **state)
+{
+	struct cluster *c = made();
+	struct weft_object *p = peer("tor", "10.1.1.254", 65000);
+	char text[256];
+	struct bgp_model m;
+
+	(void)state;
+	memset(text, 'x', 255);
+	text[255] = '\0';
+	p->bgppeer.description = strdup(text);
+	put(c, p);
+	bgp_plan(c, &fast, &m);
+	assert_string_equal(m.peers[0].description, text);
+	bgp_model_free(&m);
+	cluster_free(c);
+}
+
 static void peers_are_chosen_by_selector_and_sorted(void **state)
 {
 	struct cluster *c = made();
@@ -376,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(numbers_come_from_node_config_default),
+	        cmocka_unit_test(a_description_is_whole),
 	        cmocka_unit_test(peers_are_chosen_by_selector_and_sorted),
 	        cmocka_unit_test(a_peer_knows_us_by_our_address_on_its_link),
 	        cmocka_unit_test(protocol_names_are_safe_and_unique),
