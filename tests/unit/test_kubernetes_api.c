@@ -237,7 +237,7 @@ static void a_status_beside_others(void **state)
 	cJSON *status = cJSON_Parse(
 	              "{\"loadBalancer\":{\"ingress\":[{\"ip\":\"192.0.2.7\"}]},\"conditions\":[{\"type\":"
 	              "\"weft.dev/LoadBalancer\",\"status\":\"True\",\"reason\":\"Assigned\",\"message\":"
-	              "\"\"}]}"),
+	              "\"192.0.2.7 from IPPool front\"}]}"),
 	      *answer;
 	const cJSON *got, *conditions;
 	struct outcome o = {.times = 0};
