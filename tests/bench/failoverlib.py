@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """One failure while packets flow, for tests/bench/bench_failover: what was lost, and when the detectors spoke.
 
-Two pods in two racks send each other a UDP packet each 10 ms, by IPv4 and IPv6, and one TCP stream runs. Where there are two
-ToRs the ports are chosen such that all flows take the ToR that fails, both ways. What the BIRDs at both ends of
+Two pods in two racks send each other a UDP packet each 10 ms, by IPv4 and IPv6, and one TCP stream runs. Ports are chosen
+such that all flows take the ToR that fails, both ways; before anything fails, that ToR's kernel has counted packets of each. What the BIRDs at both ends of
 the failing session say (`debug { states, events }`) has a time stamp: the time from the failure to it is the detector's.
 """
 
@@ -14,10 +14,12 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from weftlab import Lab, LabError, LossProbe, TcpStream, wait_until
+from crossing import all_cross, choose_port, choose_stream, flow
+from weftlab import Lab, LabError, LossProbe, wait_until
 
+TRIES = 5    # to have all flows take the ToR that fails
 STEP = 0.01  # seconds between packets
-NOTICED = re.compile(r"BFD session down|Link down|Connection closed|Hold timer expired|Received: |No listening|shut ?down", re.I)
+NOTICED = re.compile(r"BFD session down|Link down|Connection closed|Connection reset|Hold timer expired|Received: |No listening|shut ?down", re.I)
 
 
 @dataclass
@@ -64,7 +66,7 @@ class Rig:
         self.settle()
 
     def settle(self):
-        """Sessions, blocks, and the fabric's routes over all ToRs; then ports that fit them."""
+        """Sessions, blocks, and the fabric's routes over all ToRs."""
         self.lab.wait_ready(180)
         self.lab.wait_blocks(60)
 
@@ -73,8 +75,6 @@ class Rig:
                        for place, there in ((self.node, self.b), (self.lab["spine"], self.a), (self.far, self.a)))
 
         wait_until(native, 60, "the fabric's routes", 0.3)
-        self.ports = {family: self._port(family, "udp") for family in self.lab.families}
-        self.stream_port = self._port(4, "tcp")
 
     @staticmethod
     def _hops(place, pod, family: int) -> int:
@@ -83,48 +83,46 @@ class Rig:
             return len(route.get("nexthops", [route]))
         return 0
 
-    def _port(self, family: int, proto: str) -> int:
-        """A port, the same at both ends, whose packets pass the ToR that is to fail, both ways."""
-        port = 7100 if proto == "udp" else 7300
-        if not self.redundant:
-            return port
-        spine, toward = self.lab["spine"], self.lab.link("spine", self.lab.tors("r2n1")[0].name)
-        arrives = next(end[1] for end in (toward.far, toward.near) if end[0] is spine.ns)
-        for port in range(port, port + 64):
-            if (self._leaves(self.node.ns, self.a, self.b, self.a.host_interface, family, proto, port) == self.link.near[1] and
-                    self._leaves(spine.ns, self.b, self.a, arrives, family, proto, port) == self.tor.name):
-                return port
-        raise LabError(f"no port whose packets take {self.tor.name} both ways")
-
-    @staticmethod
-    def _leaves(ns, source, target, arrives, family, proto, port) -> str | None:
-        out = ns.run(f"ip -{family} route get {target.ip(family)} from {source.ip(family)} iif {arrives} ipproto {proto} "
-                     f"sport {port} dport {port}", check=False)
-        found = re.search(r" dev (\S+)", out)
-        return found and found.group(1)
-
     # A failure
 
     def run(self, case) -> Outcome:
-        for control in (self.node.bird, self.lab["spine"].control, self.tor.control):
+        birds = [self.node.bird, self.lab["spine"].control]
+        for control in birds + ([self.tor.control] if self.tor.spec.software == "bird" else []):
             control.command("debug all { states, events }")
-        with contextlib.ExitStack() as stack:
-            ends = [(self.a, self.b, 0)]
-            if case.no_path(self):
-                ends.append((self.node, self.far, 100))  # the fabric itself, to compare with
-            probes = [stack.enter_context(LossProbe(a, b, family=family, port=self.ports[family] + offset, interval=STEP))
-                      for a, b, offset in ends for family in self.lab.families]
-            stream = stack.enter_context(TcpStream(self.a, self.b, port=self.stream_port, source_port=self.stream_port, chunk=512))
-            for probe in probes:
-                probe.wait_flowing()
-            failed = time.monotonic()
-            case.fail(self)
-            repaired = case.repair(self) or time.monotonic()
-            self.settle()
-            for probe in probes:
-                probe.wait_flowing(60)
-            stream.wait_progress(2048)
-        return self.judge(case, failed, repaired, probes, stream)
+        ends = [(self.a, self.b)]
+        if case.no_path(self):
+            ends.append((self.node, self.far))  # the fabric itself, to compare with
+        for _ in range(TRIES):
+            with contextlib.ExitStack() as stack:
+                flows, probes, stream = self._traffic(ends, stack)
+                if not all_cross(self.tor, flows):
+                    continue
+                failed = time.monotonic()
+                case.fail(self)
+                repaired = case.repair(self) or time.monotonic()
+                self.settle()
+                for probe in probes:
+                    probe.wait_flowing(60)
+                stream.wait_progress(2048)
+            return self.judge(case, failed, repaired, probes, stream)
+        raise LabError(f"{TRIES} times not all flows took {self.tor.name}")
+
+    def _traffic(self, ends, stack):
+        """All flows, and what sends them, which runs."""
+        flows, probes = set(), []
+        for index, (a, b) in enumerate(ends):
+            for family in self.lab.families:
+                port = choose_port(self.tor, a, b, family, 7100 + 100 * index)
+                flows |= flow(a, b, family, "udp", port)
+                probes.append(LossProbe(a, b, family=family, port=port, interval=STEP))
+        stream = choose_stream(self.tor, self.a, self.b, 7300)
+        stack.push(stream)
+        flows |= flow(self.a, self.b, 4, "tcp", stream.port)
+        for probe in probes:
+            stack.enter_context(probe)
+        for probe in probes:
+            probe.wait_flowing()
+        return flows, probes, stream
 
     def judge(self, case, failed: float, repaired: float, probes, stream) -> Outcome:
         outcome = Outcome(stall=stream.result.longest_stall)
@@ -132,7 +130,7 @@ class Rig:
         for i, probe in enumerate(probes[:families]):
             for way, direction in enumerate(probe.result.directions):
                 made = Way(f"IPv{probe.family} {'to and fro'.split(' and ')[way]}")
-                for window in direction.windows:
+                for window in (window for window in direction.windows if window.end > failed):
                     made.windows += f", {window.lost} in {window.seconds * 1000:.0f} ms at {window.start - failed:+.3f} s"
                     if window.start < repaired:
                         made.lost += window.lost
@@ -144,7 +142,7 @@ class Rig:
                     made.detected = max((window.end for window in there), default=failed) - failed
                 else:
                     made.detected = self.noticed(case.witness(self, way), probe.family, failed, repaired)
-                during = [window.last for window in direction.windows if window.start < repaired]
+                during = [window.last for window in direction.windows if failed < window.end and window.start < repaired]
                 made.beyond = max(0.0, max(during, default=failed) - failed - made.detected)
                 outcome.ways.append(made)
         return outcome

@@ -216,7 +216,8 @@ class BirdRouter(Router):
             name, neighbor, dynamic = session.name, str(session.remote), []
         lines = [f"protocol bgp {name} {{", f"  local {session.local} as {self.spec.asn};",
                  f"  neighbor {neighbor} as {session.remote_as};", *dynamic,
-                 "  hold time 9; keepalive time 3; connect delay time 1; connect retry time 2; error wait time 1, 3;"]
+                 "  hold time 9; keepalive time 3; connect delay time 1; connect retry time 2; error wait time 1, 3;",
+                 "  long lived graceful restart off;"]  # else it keeps what a dead FRR announced
         if self.style.nonstop:
             lines.append(f"  graceful restart on; graceful restart time {self.style.nonstop};")
         if session.to_node:
