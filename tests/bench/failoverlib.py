@@ -130,19 +130,21 @@ class Rig:
         for i, probe in enumerate(probes[:families]):
             for way, direction in enumerate(probe.result.directions):
                 made = Way(f"IPv{probe.family} {'to and fro'.split(' and ')[way]}")
+                until = repaired
+                if case.no_path(self):
+                    there = probes[families + i].result.directions[way].windows
+                    made.detected = max((window.end for window in there), default=failed) - failed
+                    until = max(repaired, failed + made.detected)
+                else:
+                    made.detected = self.noticed(case.witness(self, way), probe.family, failed, repaired)
                 for window in (window for window in direction.windows if window.end > failed):
                     made.windows += f", {window.lost} in {window.seconds * 1000:.0f} ms at {window.start - failed:+.3f} s"
-                    if window.start < repaired:
+                    if window.start < until:
                         made.lost += window.lost
                         made.seconds += window.seconds
                     else:
                         made.returned += window.lost
-                if case.no_path(self):
-                    there = probes[families + i].result.directions[way].windows
-                    made.detected = max((window.end for window in there), default=failed) - failed
-                else:
-                    made.detected = self.noticed(case.witness(self, way), probe.family, failed, repaired)
-                during = [window.last for window in direction.windows if failed < window.end and window.start < repaired]
+                during = [window.last for window in direction.windows if failed < window.end and window.start < until]
                 made.beyond = max(0.0, max(during, default=failed) - failed - made.detected)
                 outcome.ways.append(made)
         return outcome
