@@ -268,7 +268,7 @@ static void test_no_module(void **state)
 	assert_true(ipvs_deadline(w->ipvs) == IPVS_NEVER);
 	assert_int_equal(ipvs_state_of(w->ipvs, KEY(virtual(1)), &text), IPVS_NOT_READY);
 	assert_non_null(strstr(text, "modprobe ip_vs"));
-	assert_int_equal(ipvs_set_timeouts(w->ipvs, 1, 2, 3, NULL), -ENOENT);
+	assert_int_equal(ipvs_set_timeouts(w->ipvs, 1, 2, 3, "/nowhere", NULL), -ENOENT);
 	w->kernel.no_module = false;
 	assert_int_equal(ipvs_resync(w->ipvs, w->now, NULL), 0);
 	assert_true(ipvs_available(w->ipvs, NULL));
