@@ -112,9 +112,14 @@ def test_connections_and_requests_survive_a_drain_and_its_end(lab):
 
 
 def test_they_survive_with_node_addresses_on_the_loopback():
-    """Each node has two links with addresses of their own; tunnels have to come from the node's."""
+    """Each node has two links with addresses of their own, and no route says which source to take: tunnels have to come
+    from the node's address."""
     with Lab("two-tors", services=True, bfd_ms=2000) as lab:
         stage = Stage(lab)
+        for node in lab.nodes.values():
+            hops = json.loads(node.ns.run("ip -j -4 route show default"))[0]["nexthops"]
+            parts = " ".join(f"nexthop via {hop['gateway']} dev {hop['dev']}" for hop in hops)
+            node.ns.run(f"ip route replace default {parts}")
         lab.lb_pools()
         drain_and_return(lab, stage)
 
