@@ -45,6 +45,7 @@ static bool file_is(const char *path, const char *text, size_t len, char *scratc
 static int write_file(const char *path, const char *text, size_t len, gid_t gid, struct weft_err *err)
 {
 	char temp[PATH_MAX];
+	ssize_t written;
 	int r = 0;
 
 	if ((size_t)snprintf(temp, sizeof(temp), "%s.tmp", path) >= sizeof(temp))
@@ -57,8 +58,8 @@ static int write_file(const char *path, const char *text, size_t len, gid_t gid,
 		r = -errno;
 	if (r == 0 && gid != (gid_t)-1 && fchown(fd, (uid_t)-1, gid) < 0)
 		r = -errno;
-	if (r == 0 && write(fd, text, len) != (ssize_t)len)
-		r = errno ? -errno : -EIO;
+	if (r == 0 && (written = write(fd, text, len)) != (ssize_t)len)
+		r = written < 0 ? -errno : -ENOSPC; /* a part of so few bytes: the disk ended there */
 	if (r == 0 && (fsync(fd) < 0 || rename(temp, path) < 0))
 		r = -errno;
 	if (r < 0) {

@@ -144,7 +144,7 @@ static bool interface_fits(const char *name)
 	size_t n = strlen(name);
 
 	return n > 0 && n < IFNAMSIZ &&
-	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-") == n;
+	       strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == n;
 }
 
 static void set_address(const struct bgp_build *b, const struct weft_bgppeer *spec, const char *interface,

@@ -43,7 +43,7 @@ static int description(struct weft_decode_ctx *ctx, const struct weft_field *f, 
 /* Narrower than the kernel's rule, and nothing that needs quotes anywhere. */
 static int interface(struct weft_decode_ctx *ctx, const struct weft_field *f, const cJSON *v, void *out)
 {
-	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.@-";
+	static const char chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	const char *text = weft_decode_text(ctx, v, MAX_INTERFACE);
 
 	(void)f;
@@ -51,7 +51,7 @@ static int interface(struct weft_decode_ctx *ctx, const struct weft_field *f, co
 		return ctx->err.code;
 	if (!*text || text[strspn(text, chars)] || !strcmp(text, ".") || !strcmp(text, ".."))
 		return weft_decode_fail(
-		        ctx, v, "\"%s\" is not an interface name (letters, digits, '_', '.', '@', '-')",
+		        ctx, v, "\"%s\" is not an interface name (letters, digits, '_', '.', '-')",
 		        text);
 	return weft_decode_copy(ctx, v, text, out);
 }

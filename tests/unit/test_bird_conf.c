@@ -234,7 +234,7 @@ static struct weft_object *combined(unsigned n)
 	struct weft_object *p = peer("tor", addresses[where], as == 3 ? 64600 : 65000);
 	struct weft_bgppeer *b = &p->bgppeer;
 
-	b->interface = where == 2 ? strdup("eth0.5") : NULL;
+	b->interface = where == 2 ? strdup("v_0.5-eth-0") : NULL;
 	b->as_mode = as < 3 ? (enum weft_peer_as)as : WEFT_PEER_AS_NUMBER;
 	b->multihop = where == 3 && pick(n, o++, 2) ? 4 : 0;
 	b->ttl_security = pick(n, o++, 2);
