@@ -10,7 +10,7 @@ import os
 import re
 import threading
 
-from weftlab import LabError, check, equal, wait_until, weft
+from weftlab import LabError, LossProbe, check, equal, wait_until, weft
 from weftlab.routers import MAX_PREFIXES
 
 LAB = {"topology": "interop", "password": "Correct-horse!battery#staple%32c", "datastore": "directory", "services": True}
@@ -308,36 +308,75 @@ def test_max_prefixes(lab):
                 row("Limit of prefixes on the node", lab, **all_of(cell))
 
 
-def test_node_restarts_gracefully(lab):
+@contextlib.contextmanager
+def restarting(lab):
+    """Graceful restart instead of BFD on all sessions, and n2's BIRD is one that keeps its routes."""
+    lab["n2"].birdd.argv.append("-R")
+    try:
+        with peers(lab, bfd={"enabled": False}, gracefulRestart={"mode": "Enabled", "restartSeconds": 30}):
+            for router in lab.routers.values():
+                for each in NODES:
+                    wait_until(lambda: "Restart time: 30" in protocol(lab[each], router, 4)[1]
+                               and f"{each}_4" in router.established(), 150, f"{each} to offer graceful restart")
+            yield
+    finally:
+        lab["n2"].birdd.argv.remove("-R")
+
+
+def still_so(watch):
+    """What is watched was so, and is."""
+    looks = watch.looks
+    wait_until(lambda: watch.error or watch.looks > looks + 1, 20, "another look")
+    check(watch.error is None, watch.error)
+
+
+def test_graceful_restart(lab):
+    with restarting(lab):
+        node_restarts(lab)
+        frr_restarts(lab)
+
+
+def node_restarts(lab):
     """BIRD of a node is killed and comes back: the router keeps the node's blocks."""
     node = lab["n2"]
-    node.birdd.argv.append("-R")
-    with peers(lab, bfd={"enabled": False}, gracefulRestart={"mode": "Enabled", "restartSeconds": 30}):
+    blocks = node.blocks(4)
+    with contextlib.ExitStack() as watches:
+        watching = {}
         for router in lab.routers.values():
-            for each in NODES:
-                wait_until(lambda: "Restart time: 30" in protocol(lab[each], router, 4)[1]
-                           and f"{each}_4" in router.established(), 150, f"{each} to offer graceful restart")
-        blocks = node.blocks(4)
-        with contextlib.ExitStack() as watches:
-            watching = {}
-            for router in lab.routers.values():
-                wait_until(lambda: blocks <= router.prefixes(4), 30, f"{blocks} at {router.name}")
-                watching[router.name] = watches.enter_context(
-                    Always(lambda router=router: blocks <= router.prefixes(4), f"{router.name} has {blocks}"))
-            starts = node.birdd.starts
-            node.birdd.kill()
-            wait_until(lambda: node.birdd.starts > starts, 20, "BIRD to be started again")
-            for router in lab.routers.values():
-                wait_until(lambda: len(router.established()) == 4, 60, f"all sessions of {router.name}")
+            wait_until(lambda: blocks <= router.prefixes(4), 30, f"{blocks} at {router.name}")
+            watching[router.name] = watches.enter_context(
+                Always(lambda router=router: blocks <= router.prefixes(4), f"{router.name} has {blocks}"))
+        starts = node.birdd.starts
+        node.birdd.kill()
+        wait_until(lambda: node.birdd.starts > starts, 20, "BIRD to be started again")
+        for router in lab.routers.values():
+            wait_until(lambda: len(router.established()) == 4, 60, f"all sessions of {router.name}")
+        row("Graceful restart of the node", lab, **all_of(lambda router: still_so(watching[router.name])))
 
-            def cell(router):
-                watch = watching[router.name]
-                looks = watch.looks
-                wait_until(lambda: watch.error or watch.looks > looks + 1, 20, "another look")
-                check(watch.error is None, watch.error)
 
-            row("Graceful restart of the node", lab, **all_of(cell))
-    node.birdd.argv.remove("-R")
+def frr_restarts(lab):
+    """FRR's bgpd is killed and started again: n1 keeps what it learnt there, and traffic that has no other way loses no packet
+    while bgpd is away."""
+    router, node, blocks = lab["frr"], lab["n1"], lab["n2"].blocks(4)
+    a, b = node.pod(), lab["n2"].pod()
+    daemon = next(daemon for daemon in router.daemons if daemon.name.endswith(".bgpd"))
+    for other in lab.routers.values():
+        for name in NODES if other is not router else ():
+            other.disable(name)
+    wait_until(lambda: node.ns.device_to(b.ip4) == lab.link(router.name, "n1").near[1], 60, "the way by this router")
+    with Always(lambda: blocks <= learnt(node, router, 4), f"n1 has {blocks} from {router.name}") as watch:
+        with LossProbe(a, b, family=4) as probe:
+            probe.wait_flowing()
+            daemon.kill()
+            wait_until(lambda: "Established" not in protocol(node, router, 4)[1].split("BGP state:")[1].splitlines()[0], 30,
+                       "n1 to notice")
+            probe.wait_flowing(steady=2)
+        probe.result.none_lost("while bgpd is away")
+        daemon.start()
+        wait_until(lambda: len(router.established()) == 4, 90, f"all sessions of {router.name}")
+        wait_until(lambda: "graceful restart active" not in protocol(node, router, 4)[1], 60, "n1 to have heard everything anew")
+        still_so(watch)
+    wait_until(lambda: a.ns.ping(b.ip4, 1), 30, "the other pod, once bgpd is back")
 
 
 def test_max_prefixes_of_the_router(lab):
