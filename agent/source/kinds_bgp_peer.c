@@ -51,8 +51,7 @@ static int interface(struct weft_decode_ctx *ctx, const struct weft_field *f, co
 		return ctx->err.code;
 	if (!*text || text[strspn(text, chars)] || !strcmp(text, ".") || !strcmp(text, ".."))
 		return weft_decode_fail(
-		        ctx, v, "\"%s\" is not an interface name (letters, digits, '_', '.', '-')",
-		        text);
+		        ctx, v, "\"%s\" is not an interface name (letters, digits, '_', '.', '-')", text);
 	return weft_decode_copy(ctx, v, text, out);
 }
 
