@@ -245,8 +245,9 @@ def test_s29_restarts_keep_flows_and_write_nothing(lab):
 
 def node_state(node):
     taken = snapshot(node.ns)
+    # A hand-over of a test before that nobody uses any more goes with some audit.
     taken["ipvs"] = {f"{key} {virtual.scheduler} {virtual.flags & 1} {virtual.timeout} {sorted(virtual.weights.items())}"
-                     for key, virtual in node.ipvs().items()}
+                     for key, virtual in node.ipvs().items() if not key[0].startswith("FWM") or any(virtual.weights.values())}
     return taken
 
 
