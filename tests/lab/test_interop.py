@@ -350,7 +350,7 @@ def node_restarts(lab):
         node.birdd.kill()
         wait_until(lambda: node.birdd.starts > starts, 20, "BIRD to be started again")
         for router in lab.routers.values():
-            wait_until(lambda: len(router.established()) == 4, 60, f"all sessions of {router.name}")
+            wait_until(lambda: len(router.established()) == 4, 240, f"all sessions of {router.name}")
         row("Graceful restart of the node", lab, **all_of(lambda router: still_so(watching[router.name])))
 
 
@@ -373,7 +373,7 @@ def frr_restarts(lab):
             probe.wait_flowing(steady=2)
         probe.result.none_lost("while bgpd is away")
         daemon.start()
-        wait_until(lambda: len(router.established()) == 4, 90, f"all sessions of {router.name}")
+        wait_until(lambda: len(router.established()) == 4, 240, f"all sessions of {router.name}")
         wait_until(lambda: "graceful restart active" not in protocol(node, router, 4)[1], 60, "n1 to have heard everything anew")
         still_so(watch)
     wait_until(lambda: a.ns.ping(b.ip4, 1), 30, "the other pod, once bgpd is back")

@@ -151,7 +151,7 @@ static void a_peer_is_at_one_place(void **state)
 {
 	struct weft_object *link_local =
 	        make(OURS("BGPPeer", "t", "{address: \"fe80::1\", interface: eth0.7, asNumber: internal}"));
-	struct weft_object *alone = make(OURS("BGPPeer", "t", "{interface: \"br@1_-\", asNumber: 1}"));
+	struct weft_object *alone = make(OURS("BGPPeer", "t", "{interface: \"br.1_-\", asNumber: 1}"));
 	struct weft_object *gateway =
 	        make(OURS("BGPPeer", "t", "{autodiscover: DefaultGateway, asNumber: 1}"));
 
@@ -159,7 +159,7 @@ static void a_peer_is_at_one_place(void **state)
 	assert_addr(&link_local->bgppeer.address, "fe80::1");
 	assert_string_equal(link_local->bgppeer.interface, "eth0.7");
 	assert_int_equal(link_local->bgppeer.as_mode, WEFT_PEER_AS_INTERNAL);
-	assert_string_equal(alone->bgppeer.interface, "br@1_-");
+	assert_string_equal(alone->bgppeer.interface, "br.1_-");
 	assert_false(weft_addr_is_set(&alone->bgppeer.address) || alone->bgppeer.default_gateway);
 	assert_true(gateway->bgppeer.default_gateway);
 	weft_object_free(link_local);
