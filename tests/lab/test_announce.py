@@ -4,6 +4,7 @@
 The ToRs log every route that they get: a prefix that changes its class may be updated, but never withdrawn.
 """
 
+import datetime
 import ipaddress
 import json
 import os
@@ -77,7 +78,9 @@ class Unbroken:
 
 
 def reconfigured(node):
-    return re.search(r"Last reconfiguration on (.*)", node.bird.command("show status"))[1]
+    """In seconds. BIRD converts it from another clock each time that it is asked: the last digit is not reliable."""
+    text = re.search(r"Last reconfiguration on (.*)", node.bird.command("show status"))[1]
+    return datetime.datetime.fromisoformat(text).timestamp()
 
 
 def uptimes(node):
@@ -150,7 +153,7 @@ def test_classes(lab):
         wait_attribute(tor1, plain, "as_path", "65101")
         balancer(lab, "rich2", "203.0.113.6")
         wait_attribute(tor1, "203.0.113.6/32", "community", "(65001,100)")
-    equal(reconfigured(node), before, "BIRD's last reconfiguration")
+    check(abs(reconfigured(node) - before) < 0.05, "BIRD has been reconfigured")
 
     # A set that was never seen before: filters first, then the route; sessions stay.
     up = uptimes(node)

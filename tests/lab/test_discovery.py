@@ -45,13 +45,15 @@ def default(lab, family, *routers):
 
 def setup(lab):
     """The lab's own BGPPeers, one for each address, make way for one that names none. FRR's router advertisements bring
-    default routes, too: these are not what is tested."""
+    default routes, too: these are not what is tested. No BFD: FRR's is still up when a session comes again right after
+    it went, and takes the new one down (Cease, BFD Down)."""
     node = lab["n1"]
     for router in lab.routers:
         node.ns.sysctl(f"ipv6/conf/{lab.link(router, 'n1').near[1]}/accept_ra", 0)
     for family in lab.families:
         node.ns.run(f"ip -{family} route flush exact {EVERYTHING[family]}")
-    lab.datastore.put(weft("BGPPeer", "gateways", autodiscover="DefaultGateway", asNumber="external"))
+    lab.datastore.put(weft("BGPPeer", "gateways", autodiscover="DefaultGateway", asNumber="external",
+                            bfd={"enabled": False}))
     for peer in lab.bgp_peers():
         lab.datastore.delete("BGPPeer", peer["metadata"]["name"])
     wait_until(lambda: not sessions(node), 60, "no session without a default route")

@@ -5,12 +5,13 @@
 section is an addition to the first one, unless it is in ALONE.
 """
 
+import contextlib
 import json
 import os
 import re
 
 import yaml
-from weftlab import check, equal, wait_until
+from weftlab import LabError, check, equal, wait_until
 
 LAB = {"topology": "recipes", "datastore": "directory", "services": True}
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -37,6 +38,21 @@ def sections():
                         recipe[router] += text
             found[part.splitlines()[0]] = recipe
     return found
+
+
+def knows_its_port(tor):
+    return "inet6 fe80" in tor.vty("show interface swp3", daemon="zebra")
+
+
+def settle_port(tor):
+    """FRR's zebra sometimes misses the link-local address of a port that got another name, and sends no router
+    advertisement on it ever after. What an operator does then: the port goes down and up."""
+    for _ in range(5):
+        with contextlib.suppress(LabError):
+            wait_until(lambda: knows_its_port(tor), 10, f"{tor.name} to know its link-local address on swp3")
+            return
+        tor.ns.ip_batch(["link set swp3 down", "link set swp3 up"])
+    check(knows_its_port(tor), f"{tor.name}'s zebra has no link-local address on swp3: {tor.ns.run('ip -6 address show dev swp3')}")
 
 
 def setup(lab):
@@ -77,7 +93,7 @@ def neighbours(router):
 
 
 def wait_sessions(router, *expected):
-    wait_until(lambda: set(expected) <= {name for name, state in neighbours(router).items() if state == "Established"}, 60,
+    wait_until(lambda: set(expected) <= {name for name, state in neighbours(router).items() if state == "Established"}, 120,
                f"{router.name}'s sessions with {', '.join(expected)}: {neighbours(router)}")
 
 
@@ -129,6 +145,7 @@ def test_two_tors(lab):
 def test_unnumbered(lab):
     execute(lab, "Unnumbered")
     for tor in lab.routers.values():
+        settle_port(tor)
         wait_sessions(tor, "swp3")
         wait_blocks(lab, tor, "r3n1")
     for family in lab.families:
