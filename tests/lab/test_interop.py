@@ -313,10 +313,10 @@ def restarting(lab):
     """Graceful restart instead of BFD on all sessions, and n2's BIRD is one that keeps its routes."""
     lab["n2"].birdd.argv.append("-R")
     try:
-        with peers(lab, bfd={"enabled": False}, gracefulRestart={"mode": "Enabled", "restartSeconds": 30}):
+        with peers(lab, bfd={"enabled": False}, gracefulRestart={"mode": "Enabled", "restartSeconds": 120}):
             for router in lab.routers.values():
                 for each in NODES:
-                    wait_until(lambda: "Restart time: 30" in protocol(lab[each], router, 4)[1]
+                    wait_until(lambda: "Restart time: 120" in protocol(lab[each], router, 4)[1]
                                and f"{each}_4" in router.established(), 150, f"{each} to offer graceful restart")
             yield
     finally:
