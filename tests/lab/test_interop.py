@@ -373,9 +373,9 @@ def frr_restarts(lab):
             probe.wait_flowing(steady=2)
         probe.result.none_lost("while bgpd is away")
         still_so(watch)
-        daemon.start()
-        wait_until(lambda: len(router.established()) == 4, 240, f"all sessions of {router.name}")
-        wait_until(lambda: "graceful restart active" not in protocol(node, router, 4)[1], 60, "n1 to have heard everything anew")
+    daemon.start()
+    wait_until(lambda: len(router.established()) == 4, 240, f"all sessions of {router.name}")
+    wait_until(lambda: "graceful restart active" not in protocol(node, router, 4)[1], 60, "n1 to have heard everything anew")
     wait_until(lambda: blocks <= learnt(node, router, 4), 60, f"{blocks} from {router.name} again")
     wait_until(lambda: a.ns.ping(b.ip4, 1), 30, "the other pod, once bgpd is back")
 
